@@ -1,0 +1,45 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check format bench clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment in .venv and install everything into it
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
+	@touch $@
+
+run: $(READY) ## Start everything on this machine: sources, log, learner, model server, estimator
+	@exec $(BIN)/wattstream up
+
+demo: $(READY) ## The same on a simulated node with its own data folder, faster than real time
+	@exec $(BIN)/wattstream up --source sim --data .cache/demo
+
+test: $(READY) ## Run all tests with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(READY) ## Check format, lint, types, layers and dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(READY) ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure this machine: ratios against a peer or a limit in the same run
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove what was made here, learned models included
+	rm -rf $(VENV) .cache wattstream-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

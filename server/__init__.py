@@ -1,0 +1,1 @@
+"""What faces people and Kepler by HTTP and on the terminal: model server, status page, commands."""

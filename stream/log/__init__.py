@@ -1,0 +1,1 @@
+"""The log: ordered, durable topics, partitioned by node. Nothing above knows which one it has."""

@@ -1,0 +1,1 @@
+"""Where records come from: exporters, kernel files, recorded traces, a simulated node."""
