@@ -1,0 +1,76 @@
+"""What a machine has shown: the ranges within which estimates stay, and its idle power."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from estimator.arrays import Floats, State
+
+LOW_USAGE: Final = 0.05
+"""A sample is idle enough when no rate exceeds that fraction of the greatest seen."""
+ENVELOPE: Final = 0.2
+"""Idle power is that quantile of the low-usage samples: low, yet no single reading's choice."""
+REMEMBERED: Final = 64
+"""So many of the latest low-usage samples are remembered."""
+
+
+class Guards:
+    """The least and the greatest of F features and C components so far."""
+
+    def __init__(self, features: int, components: int) -> None:
+        self.seen = np.stack([np.full(features, np.inf), np.full(features, -np.inf)])
+        self.floor = np.full(components, np.inf)
+        self.ceiling = np.full(components, -np.inf)
+
+    def observe(self, rows: Floats, watts: Floats) -> None:
+        """Widen the ranges by rows [K, F] and watts [K, C]."""
+        # New arrays each time: frozen models keep the old ones.
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        self.seen = np.stack([np.minimum(self.seen[0], low), np.maximum(self.seen[1], high)])
+        self.floor = np.minimum(self.floor, watts.min(axis=0))
+        self.ceiling = np.maximum(self.ceiling, watts.max(axis=0))
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        return {"seen": self.seen, "floor": self.floor, "ceiling": self.ceiling}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self.seen, self.floor, self.ceiling = state["seen"], state["floor"], state["ceiling"]
+
+
+class Idle:
+    """Idle power of C components: the lower envelope of samples with hardly any usage.
+
+    ``usage`` [F] says which features are usage; levels such as a frequency are never near zero.
+    """
+
+    def __init__(self, components: int, usage: Floats) -> None:
+        self._usage = usage
+        self._remembered = np.empty((0, components))
+
+    def observe(self, rows: Floats, watts: Floats, greatest: Floats) -> None:
+        """Remember the watts [K, C] of rows [K, F] with hardly any of the greatest usage [F]."""
+        busy = (rows > LOW_USAGE * greatest) & (self._usage > 0)
+        if busy.any(axis=1).all():
+            return
+        low = watts[~busy.any(axis=1)]
+        self._remembered = np.concatenate([self._remembered, low])[-REMEMBERED:]
+
+    def watts(self, otherwise: Floats) -> Floats:
+        """Idle power [C], or ``otherwise`` where the machine was never seen near idle."""
+        if not len(self._remembered):
+            return otherwise
+        ordered = np.sort(self._remembered, axis=0)
+        envelope: Floats = ordered[int(ENVELOPE * (len(ordered) - 1))]
+        return envelope
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        return {"remembered": self._remembered}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self._remembered = state["remembered"]

@@ -1,0 +1,145 @@
+"""A model that learns: experts, guards, weights and scores of one model key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from estimator.arrays import Floats, State
+from estimator.frozen import FrozenModel
+from estimator.guards import Guards, Idle
+from estimator.regressors.bank import Bank
+from estimator.scoring import Scores
+from estimator.snapshots import Snapshots
+from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
+from estimator.weighing import Weighing
+
+RECENT_SECONDS: Final = 600.0
+"""Half-life of the errors that are called recent."""
+
+BankMaker = Callable[[Sequence[str], Sequence[str]], Bank]
+"""Makes a bank for such features and components."""
+
+
+class PowerModel:
+    """Learns watts of ``components`` from rates of ``features``, and knows how wrong it is.
+
+    Samples come in rounds: at most one of each node, so that a model of one node is scored on
+    every sample before it learns it, and a model of thousands learns them together.
+    """
+
+    def __init__(
+        self, features: Sequence[str], components: Sequence[str], banks: Mapping[str, BankMaker]
+    ) -> None:
+        self.features, self.components = tuple(features), tuple(components)
+        count = len(self.components)
+        self._banks = {name: make(features, components) for name, make in banks.items()}
+        experts = sum(len(bank.names) for bank in self._banks.values())
+        usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
+        self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
+        self._weighing = Weighing(experts, count)
+        self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
+        self.total = Scores(len(HORIZONS), count)
+        self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
+        self.samples, self.clipped = 0, 0
+        self.since: int | None = None
+        self.current: FrozenModel | None = None
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The experts' names, in the order in which arrays hold them."""
+        return tuple(name for bank in self._banks.values() for name in bank.names)
+
+    def predict_one(self, row: Mapping[str, float]) -> dict[str, float]:
+        """Watts by component for rates by feature; nothing before the first round."""
+        if self.current is None:
+            return {}
+        rows = np.array([[row[feature] for feature in self.features]])
+        return dict(zip(self.components, self.current.predict_many(rows)[0].tolist(), strict=True))
+
+    def learn_round(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
+        """Predict rows [K, F], score against watts [K, C], then learn, at event time ``at`` (ms).
+
+        Returns what was predicted for the next sample, [K, C]; None for the very first round.
+        """
+        estimated = self._score(rows, watts, at)
+        self._learn(rows, watts, at)
+        return estimated
+
+    def _score(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
+        if self.current is None:
+            return None
+        self.clipped += self.current.outside(rows)
+        models = [self.current, *(snapshots.as_of(at) for snapshots in self._snapshots)]
+        asked = [(horizon, model) for horizon, model in enumerate(models) if model is not None]
+        horizons = [horizon for horizon, _ in asked]
+        opinions = [model.opinions(rows) for _, model in asked]
+        estimated = np.array(
+            [
+                model.settle(rows, said, horizon)
+                for (horizon, model), said in zip(asked, opinions, strict=True)
+            ]
+        )
+        terms = self.total.terms(estimated, watts)
+        self.total.add(horizons, terms, at / 1000)
+        self.recent.add(horizons, terms, at / 1000)
+        self._weighing.update(horizons, np.abs(np.array(opinions) - watts[:, None, :]), at / 1000)
+        first: Floats = estimated[0]
+        return first
+
+    def _learn(self, rows: Floats, watts: Floats, at: int) -> None:
+        self._guards.observe(rows, watts)
+        self._idle.observe(rows, watts, self._guards.seen[1])
+        for bank in self._banks.values():
+            bank.learn_many(rows, watts, at / 1000)
+        self.samples += len(rows)
+        self.since = at if self.since is None else self.since
+        self._freeze(at)
+
+    def _freeze(self, at: int) -> None:
+        guards = self._guards
+        self.current = FrozenModel(
+            banks=[bank.freeze() for bank in self._banks.values()],
+            weights=self._weighing.weights(),
+            idle=self._idle.watts(otherwise=guards.floor),
+            floor=guards.floor,
+            ceiling=guards.ceiling,
+            seen=guards.seen,
+            at=max(at, self.current.at if self.current else at),
+        )
+        for snapshots in self._snapshots:
+            snapshots.keep(self.current)
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit; valid until the next round."""
+        return {
+            "banks": {name: bank.state() for name, bank in self._banks.items()},
+            "guards": self._guards.state(),
+            "idle": self._idle.state(),
+            "weighing": self._weighing.state(),
+            "snapshots": [snapshots.state() for snapshots in self._snapshots],
+            "total": self.total.state(),
+            "recent": self.recent.state(),
+            "samples": self.samples,
+            "clipped": self.clipped,
+            "since": self.since,
+            "current": None if self.current is None else self.current.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        for name, bank in self._banks.items():
+            bank.restore(state["banks"][name])
+        self._guards.restore(state["guards"])
+        self._idle.restore(state["idle"])
+        self._weighing.restore(state["weighing"])
+        for snapshots, saved in zip(self._snapshots, state["snapshots"], strict=True):
+            snapshots.restore(saved)
+        self.total.restore(state["total"])
+        self.recent.restore(state["recent"])
+        self.samples, self.clipped = state["samples"], state["clipped"]
+        self.since = state["since"]
+        current = state["current"]
+        self.current = None if current is None else FrozenModel.restore(current)

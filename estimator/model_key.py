@@ -1,0 +1,28 @@
+"""What tells one model from another."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from estimator.vocabulary import OutputType
+
+
+class ModelKey(msgspec.Struct, frozen=True, order=True):
+    """One model predicts all components of its source, for machines of its node type."""
+
+    node_type: str
+    source: str
+    output_type: OutputType
+    feature_group: str
+
+    @property
+    def slug(self) -> str:
+        """The key as one path-safe word.
+
+        >>> ModelKey("xeon-64c-2s-188g-2100m", "rapl-sysfs", "AbsPower", "BPFOnly").slug
+        'xeon-64c-2s-188g-2100m.rapl-sysfs.AbsPower.BPFOnly'
+        """
+        parts = (self.node_type, self.source, self.output_type, self.feature_group)
+        return ".".join(re.sub(r"[^A-Za-z0-9_-]+", "_", part) for part in parts)

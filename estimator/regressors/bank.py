@@ -1,0 +1,33 @@
+"""What a model asks of its experts."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from estimator.arrays import Floats, State
+from estimator.frozen import FrozenExperts
+
+
+class Bank(Protocol):
+    """Experts that learn together from the same samples: F features in, C components out."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The experts' names, in the order in which arrays hold them."""
+        ...
+
+    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
+        """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
+        ...
+
+    def freeze(self) -> FrozenExperts:
+        """What the experts would say now, for ever."""
+        ...
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        ...

@@ -1,0 +1,114 @@
+"""The error measures, once: streaming, per component, over all time or the recent past."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from estimator.arrays import Floats, State
+
+
+class Errors(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How wrong estimates of one component were, in watts (``mape`` in percent, ``r2`` unitless).
+
+    ``bias`` is estimate minus measurement. NaN (null in JSON) where there is nothing to divide by:
+    ``mape`` skips measurements of 0 W, ``r2`` needs measurements that vary.
+    """
+
+    count: float
+    mae: float
+    rmse: float
+    mape: float
+    r2: float
+    bias: float
+
+
+_COUNT, _ABS, _SQUARE, _SUM, _RATIO, _RATIO_COUNT, _TRUTH, _TRUTH_SQUARE = range(8)
+
+
+class Scores:
+    """Sums over estimates and measurements of C components at H horizons, to make errors of.
+
+    With a half-life, the past is discounted by event time, so that the figures are those of the
+    recent past. Measurements are summed relative to the first, which keeps R2 exact enough.
+    """
+
+    def __init__(
+        self, horizons: int, components: int, half_life_seconds: float | None = None
+    ) -> None:
+        self._half_life = half_life_seconds
+        self._sums = np.zeros((8, horizons, components))
+        self._origin: Floats | None = None
+        self._at_seconds: float | None = None
+
+    def update(
+        self, horizons: Sequence[int], estimated: Floats, measured: Floats, at_seconds: float
+    ) -> None:
+        """Take in estimates [H', K, C] made at some of the horizons for watts [K, C]."""
+        self.add(horizons, self.terms(estimated, measured), at_seconds)
+
+    def terms(self, estimated: Floats, measured: Floats) -> Floats:
+        """What estimates [H', K, C] of watts [K, C] add to the sums: [8, H', C]."""
+        if self._origin is None:
+            self._origin = measured[0].copy()
+        error = estimated - measured
+        positive = measured > 0
+        relative = measured - self._origin
+        terms = np.empty((8, *error.shape))
+        terms[_COUNT] = 1.0
+        np.abs(error, out=terms[_ABS])
+        np.multiply(error, error, out=terms[_SQUARE])
+        terms[_SUM] = error
+        np.divide(terms[_ABS], np.where(positive, measured, np.inf), out=terms[_RATIO])
+        terms[_RATIO_COUNT] = positive
+        terms[_TRUTH] = relative
+        terms[_TRUTH_SQUARE] = relative * relative
+        summed: Floats = np.add.reduce(terms, axis=2)
+        return summed
+
+    def add(self, horizons: Sequence[int], terms: Floats, at_seconds: float) -> None:
+        """Add what `terms` gave for these horizons, after discounting the past."""
+        if self._half_life is not None:
+            if self._at_seconds is not None and at_seconds > self._at_seconds:
+                self._sums *= 2.0 ** ((self._at_seconds - at_seconds) / self._half_life)
+            self._at_seconds = max(at_seconds, self._at_seconds or at_seconds)
+        if len(horizons) == self._sums.shape[1]:
+            self._sums += terms
+        else:
+            self._sums[:, horizons] += terms
+
+    def errors(self, horizon: int, component: int) -> Errors:
+        """The errors at the horizon of the component with these indices."""
+        sums = [float(value) for value in self._sums[:, horizon, component]]
+        count = sums[_COUNT]
+        if count <= 0:
+            return Errors(0.0, math.nan, math.nan, math.nan, math.nan, math.nan)
+        spread = sums[_TRUTH_SQUARE] - sums[_TRUTH] ** 2 / count
+        varies = spread > 1e-9 * max(1.0, sums[_TRUTH_SQUARE])
+        ratios = sums[_RATIO_COUNT]
+        return Errors(
+            count=count,
+            mae=sums[_ABS] / count,
+            rmse=math.sqrt(sums[_SQUARE] / count),
+            mape=100.0 * sums[_RATIO] / ratios if ratios > 0 else math.nan,
+            r2=1.0 - sums[_SQUARE] / spread if varies else math.nan,
+            bias=sums[_SUM] / count,
+        )
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        return {"sums": self._sums, "origin": self._origin, "at_seconds": self._at_seconds}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self._sums = state["sums"].copy()
+        self._origin, self._at_seconds = state["origin"], state["at_seconds"]
+
+
+def as_json(errors: Errors) -> Mapping[str, float | None]:
+    """The errors with null for what could not be computed."""
+    values = {name: getattr(errors, name) for name in errors.__struct_fields__}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

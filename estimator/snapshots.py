@@ -1,0 +1,42 @@
+"""Frozen models of some time ago, so that a model can be scored as its users meet it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from estimator.arrays import State
+from estimator.frozen import FrozenModel
+
+SPACING: Final = 0.05
+"""A horizon's snapshots are that fraction of it apart: served ages are right to within 5 %."""
+
+
+class Snapshots:
+    """The frozen models of the last ``horizon_seconds``, thinned."""
+
+    def __init__(self, horizon_seconds: float) -> None:
+        self._horizon_ms = round(horizon_seconds * 1000)
+        self._spacing_ms = self._horizon_ms * SPACING
+        self._kept: deque[FrozenModel] = deque()
+
+    def keep(self, model: FrozenModel) -> None:
+        """Remember the model, unless one almost as young is remembered."""
+        if not self._kept or model.at - self._kept[-1].at >= self._spacing_ms:
+            self._kept.append(model)
+
+    def as_of(self, at: int) -> FrozenModel | None:
+        """The model as it was one horizon before ``at`` (Unix ms); None if there was none yet."""
+        wanted = at - self._horizon_ms
+        # The next one is in force as soon as it is old enough; older ones are never asked again.
+        while len(self._kept) > 1 and self._kept[1].at <= wanted:
+            self._kept.popleft()
+        return self._kept[0] if self._kept and self._kept[0].at <= wanted else None
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        return {"kept": [model.state() for model in self._kept]}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self._kept = deque(FrozenModel.restore(kept) for kept in state["kept"])
