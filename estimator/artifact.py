@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+import hashlib
+from typing import Final, NamedTuple
 
 import msgspec
 
+from estimator.frozen import FrozenModel
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 
@@ -44,3 +46,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, dict[str, dict[str, float | None]]]
     lines: dict[str, Line]
     offsets: dict[str, int] = {}
+
+
+class Artifact(NamedTuple):
+    """A frozen model with what it is of."""
+
+    manifest: Manifest
+    model: FrozenModel
+
+
+def encode(artifact: Artifact) -> bytes:
+    """The artifact's bytes: a zip of ``manifest.json`` and ``arrays.npz``."""
+    raise NotImplementedError
+
+
+def decode(data: bytes) -> Artifact:
+    """Read an artifact; ``DamagedError`` says what is wrong with it."""
+    raise NotImplementedError
+
+
+def digest(data: bytes) -> str:
+    """The sha256 of the bytes in hex: an artifact's name."""
+    return hashlib.sha256(data).hexdigest()

@@ -135,7 +135,7 @@ _KINDS: Final[Mapping[str, Callable[[State], FrozenExperts]]] = {
 
 def restore_experts(state: State) -> FrozenExperts:
     """Make the frozen experts that ``state`` was taken of; ``DamagedError`` for unknown kinds."""
-    kind = state.get("kind")
+    kind = str(state.get("kind"))
     if kind not in _KINDS:
         raise DamagedError(f"experts: kind is {kind!r}, known are {', '.join(sorted(_KINDS))}")
     return _KINDS[kind](state)

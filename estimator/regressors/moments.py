@@ -56,10 +56,11 @@ class Moments:
         terms = np.arange(self.expansion.terms)
         ridge[:, terms, terms] += (penalty * weight)[:, None]
         ridge[:, 0, 0] = weight
-        lines = np.linalg.solve(ridge[:, :linear, :linear], self.b[:, :linear])
+        lines: Floats = np.linalg.solve(ridge[:, :linear, :linear], self.b[:, :linear])
         if self.expansion.terms == linear:
             return lines, lines
-        return lines, np.linalg.solve(ridge, self.b)
+        curves: Floats = np.linalg.solve(ridge, self.b)
+        return lines, curves
 
     def frozen_scales(self) -> Floats:
         """What features must be divided by before the coefficients apply: [F]."""

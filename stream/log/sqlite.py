@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,22 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
-
 from estimator.errors import NotFoundError
+from stream.log import sqlite_partition
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Outgoing, TopicPartition, TopicSpec
-from stream.log.sqlite_file import OFFSET_BITS, SqliteFile
+from stream.log.sqlite_file import SqliteFile
 from stream.log.sqlite_reader import SqliteReader
 from stream.log.topics import check_topic
 
 PRUNE_EVERY: Final = 256
 """Messages appended to a topic by this process between two steps of retention."""
-PRUNE_AT_MOST: Final = 1024
+PRUNE_AT_MOST: Final = 512
 """Messages of a partition that one step deletes: more than are appended between two steps."""
-
-_encode_headers = msgspec.msgpack.Encoder().encode
 
 
 class SqliteLog:
@@ -34,16 +30,19 @@ class SqliteLog:
     An append is one transaction: it survives a kill and a power cut whole, or leaves nothing.
     Retention frees pages for reuse; the file does not shrink. ``clock`` gives Unix seconds;
     ``busy_seconds`` is how long to wait for other writers before ``LogUnavailableError``.
+    Retention by size counts the bytes of keys and values.
     """
 
     def __init__(
         self,
         path: str | Path,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
         busy_seconds: float = 10.0,
     ) -> None:
         self._clock = clock
-        self._file = SqliteFile(Path(path), busy_seconds)
+        self._sleep = sleep
+        self._file = SqliteFile(Path(path), busy_seconds, sleep)
         # Neither the partitions of a topic nor their ids ever change, so they are read once.
         self._known: dict[str, dict[TopicPartition, int]] = {}
         self._unpruned: Counter[str] = Counter()
@@ -57,7 +56,7 @@ class SqliteLog:
                 ).fetchone()
                 check_topic(spec, row and row[0])
                 if row is None:
-                    _insert_topic(connection, spec)
+                    sqlite_partition.insert_topic(connection, spec.name, spec.partitions)
                 connection.execute(
                     "UPDATE topic SET retention_seconds = ?, retention_bytes = ? WHERE name = ?",
                     (spec.retention_seconds, spec.retention_bytes, spec.name),
@@ -85,9 +84,10 @@ class SqliteLog:
         with self._file.writing() as connection:
             now_ms = int(self._clock() * 1000)
             for where, batch in by_partition.items():
-                _append(connection, ids[where], batch, now_ms)
+                sqlite_partition.append(connection, ids[where], batch, now_ms)
             if prune_due:
-                _prune(connection, topic, now_ms, max(PRUNE_AT_MOST, 2 * len(messages)))
+                at_most = max(PRUNE_AT_MOST, 2 * len(messages))
+                sqlite_partition.prune(connection, topic, now_ms, at_most)
         self._unpruned[topic] = 0 if prune_due else self._unpruned[topic] + len(messages)
 
     def prune(self) -> int:
@@ -97,7 +97,8 @@ class SqliteLog:
             step = None
             while step != 0:
                 with self._file.writing() as connection:
-                    step = _prune(connection, topic, int(self._clock() * 1000), PRUNE_AT_MOST)
+                    now_ms = int(self._clock() * 1000)
+                    step = sqlite_partition.prune(connection, topic, now_ms, PRUNE_AT_MOST)
                 deleted += step
         return deleted
 
@@ -109,7 +110,7 @@ class SqliteLog:
             if where not in known:
                 raise NotFoundError(f"topic {where.topic!r} has no partition {where.partition}")
             ids[where] = known[where]
-        return SqliteReader(self._file, ids, Turns(positions))
+        return SqliteReader(self._file, ids, Turns(positions), self._sleep)
 
     def begin_offsets(self, topic: str) -> dict[TopicPartition, int]:
         """The offset of the earliest message left in each partition (the end's, if none is)."""
@@ -124,7 +125,7 @@ class SqliteLog:
         ids = self._ids(topic)
         with self._file.reading() as connection:
             return {
-                where: _first_since(connection, partition, appended_ms)
+                where: sqlite_partition.first_since(connection, partition, appended_ms)
                 for where, partition in ids.items()
             }
 
@@ -176,79 +177,7 @@ class SqliteLog:
     def _bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
         ids = self._ids(topic)
         with self._file.reading() as connection:
-            return {where: _ends(connection, partition) for where, partition in ids.items()}
-
-
-def _insert_topic(connection: sqlite3.Connection, spec: TopicSpec) -> None:
-    topic = connection.execute(
-        "INSERT INTO topic (name, partitions) VALUES (?, ?)", (spec.name, spec.partitions)
-    ).lastrowid
-    connection.executemany(
-        "INSERT INTO partition (topic, number) VALUES (?, ?)",
-        [(topic, number) for number in range(spec.partitions)],
-    )
-
-
-def _ends(connection: sqlite3.Connection, partition: int) -> tuple[int, int]:
-    begin, end = connection.execute(
-        "SELECT begin_offset, end_offset FROM partition WHERE id = ?", (partition,)
-    ).fetchone()
-    return begin, end
-
-
-def _append(
-    connection: sqlite3.Connection, partition: int, batch: Sequence[Outgoing], now_ms: int
-) -> None:
-    end, last_ms, total = connection.execute(
-        "SELECT end_offset, last_ms, appended_bytes FROM partition WHERE id = ?", (partition,)
-    ).fetchone()
-    appended_ms = max(now_ms, last_ms)
-    base = partition << OFFSET_BITS
-    rows = []
-    for offset, (key, value, headers) in enumerate(batch, start=end):
-        packed = _encode_headers(headers) if headers else None
-        rows.append((base + offset, appended_ms, total, key, packed, value))
-        total += len(key.encode()) + len(value)
-    connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", rows)
-    connection.execute(
-        "UPDATE partition SET end_offset = ?, last_ms = ?, appended_bytes = ? WHERE id = ?",
-        (end + len(batch), appended_ms, total, partition),
-    )
-
-
-def _first_since(connection: sqlite3.Connection, partition: int, appended_ms: int) -> int:
-    low, high = _ends(connection, partition)
-    while low < high:
-        middle = (low + high) // 2
-        (at,) = connection.execute(
-            "SELECT appended_ms FROM message WHERE id = ?", ((partition << OFFSET_BITS) + middle,)
-        ).fetchone()
-        low, high = (middle + 1, high) if at < appended_ms else (low, middle)
-    return low
-
-
-def _prune(connection: sqlite3.Connection, topic: str, now_ms: int, at_most: int) -> int:
-    """Delete up to so many expired messages of each partition; returns how many in all."""
-    seconds, size = connection.execute(
-        "SELECT retention_seconds, retention_bytes FROM topic WHERE name = ?", (topic,)
-    ).fetchone()
-    oldest_ms = 0 if seconds is None else now_ms - int(seconds * 1000)
-    rows = connection.execute(
-        "SELECT id, begin_offset, end_offset, appended_bytes FROM partition "
-        "WHERE topic = (SELECT id FROM topic WHERE name = ?) AND begin_offset < end_offset",
-        (topic,),
-    ).fetchall()
-    deleted = 0
-    for partition, begin, end, total in rows:
-        first_byte = 0 if size is None else total - size
-        base = partition << OFFSET_BITS
-        gone = connection.execute(
-            "DELETE FROM message WHERE id >= ?1 AND id < ?2 "
-            "AND (appended_ms < ?3 OR (start_bytes < ?4 AND id < ?5))",
-            (base + begin, base + min(begin + at_most, end), oldest_ms, first_byte, base + end - 1),
-        ).rowcount
-        connection.execute(
-            "UPDATE partition SET begin_offset = begin_offset + ? WHERE id = ?", (gone, partition)
-        )
-        deleted += gone
-    return deleted
+            return {
+                where: sqlite_partition.ends(connection, partition)
+                for where, partition in ids.items()
+            }

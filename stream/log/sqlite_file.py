@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,9 +69,7 @@ class SqliteFile:
     ``DamagedError`` if its content is broken; every message names the path.
     """
 
-    def __init__(
-        self, path: Path, busy_seconds: float, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, path: Path, busy_seconds: float, sleep: Callable[[float], None]) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
         self._writing = Lock()
@@ -163,6 +160,10 @@ class SqliteFile:
             return MisuseError(f"log {self.path}: the file is not an SQLite database")
         if code == sqlite3.SQLITE_CORRUPT:
             return DamagedError(f"log {self.path}: {error}")
+        if code == sqlite3.SQLITE_BUSY:
+            return LogUnavailableError(
+                f"log {self.path}: another process has held it for {self._busy_seconds:g} s"
+            )
         return LogUnavailableError(f"log {self.path}: {error}")
 
     def _create(self, sleep: Callable[[float], None]) -> None:
@@ -184,7 +185,11 @@ class SqliteFile:
     def _create_with(self, connection: sqlite3.Connection) -> None:
         self._is_new(connection)  # before anything is changed in a file that is not ours
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise LogUnavailableError(
+                f"log {self.path}: journal mode is {mode!r}: its file system has no shared memory"
+            )
         with transaction(connection, "BEGIN IMMEDIATE"):
             if self._is_new(connection):
                 for statement in _SCHEMA.split(";"):

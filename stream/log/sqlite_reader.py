@@ -34,7 +34,7 @@ class SqliteReader:
         file: SqliteFile,
         ids: Mapping[TopicPartition, int],
         turns: Turns,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
     ) -> None:
         self._file = file
         self._ids = dict(ids)

@@ -15,6 +15,7 @@ from stream.sources.machine import discover_machine, read_cpuinfo
 from stream.sources.protocol import Record
 
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+_MAY_FALL = frozenset({"iowait", "steal"})
 _COUNTED = {"ctxt": "context_switches", "intr": "interrupts", "procs_running": "procs_running"}
 
 
@@ -49,7 +50,8 @@ class ProcSource:
         self._machine = discover_machine(proc, sysfs) if machine is None else machine
         self._ms_per_tick = 1000 / (ticks_per_second or os.sysconf("SC_CLK_TCK"))
         self._clock = clock
-        self._highest: dict[str, float] = {}
+        self._highest: dict[str, int] = {}
+        self._last_user = 0
 
     @property
     def name(self) -> str:
@@ -93,6 +95,9 @@ class ProcSource:
 
     def _times_ms(self, ticks: dict[str, int]) -> dict[str, float]:
         """CPU times in ms, none of them ever falling; time of guests is in user already."""
+        if ticks["user"] < self._last_user:
+            self._highest.clear()  # a true reset: the machine was restored from a snapshot
+        self._last_user = ticks["user"]
         steady = {name: self._never_falling(name, value) for name, value in ticks.items()}
         parts = {
             "cpu_user_ms": ("user", "nice"),
@@ -108,10 +113,10 @@ class ProcSource:
             if all(name in steady for name in names)
         }
 
-    def _never_falling(self, name: str, value: float) -> float:
-        highest = max(value, self._highest.get(name, 0.0))
-        self._highest[name] = highest
-        return highest
+    def _never_falling(self, name: str, value: int) -> int:
+        if name in _MAY_FALL:
+            value = self._highest[name] = max(value, self._highest.get(name, 0))
+        return value
 
 
 def found(proc: Path = Path("/proc")) -> bool:

@@ -1,0 +1,82 @@
+"""What the parts beside the model server tell it of themselves: plain data, taken at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """One source. ``since`` (Unix seconds) is when it came up or went down."""
+
+    name: str
+    up: bool
+    since: float
+    records: int
+    errors: int
+    last_error: str = ""
+
+
+class PartitionStatus(msgspec.Struct, frozen=True):
+    """How far the learner has read a partition, and how many records lie before it."""
+
+    topic: str
+    partition: int
+    position: int
+    lag: int
+
+
+class CheckpointStatus(msgspec.Struct, frozen=True):
+    """The last checkpoint: when (Unix seconds), how long its commit took, how large it is."""
+
+    at: float
+    duration_seconds: float
+    size_bytes: int
+
+
+class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner has done since it started.
+
+    ``dropped`` counts by reason what never became a sample (late, orphaned, duplicate, ...),
+    ``dead_letters`` by topic what could not be read.
+    """
+
+    records: int
+    samples: int
+    dropped: Mapping[str, int] = {}
+    dead_letters: Mapping[str, int] = {}
+    partitions: tuple[PartitionStatus, ...] = ()
+    checkpoint: CheckpointStatus | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that run beside the server; None stands for a part that does not run here.
+
+    ``missing`` says, one sentence each, what keeps these parts from being ready.
+    """
+
+    sources: tuple[SourceStatus, ...] | None = None
+    learner: LearnerStatus | None = None
+    missing: tuple[str, ...] = ()
+
+
+class StatusProvider(Protocol):
+    """Whoever composes the parts. Asked from any thread, often: must be quick and not raise."""
+
+    def status(self) -> Status:
+        """The parts as they are now."""
+        ...
+
+
+class ServerAlone:
+    """The provider of a server with nothing beside it.
+
+    >>> ServerAlone().status().learner is None
+    True
+    """
+
+    def status(self) -> Status:
+        """No parts, nothing missing."""
+        return Status()

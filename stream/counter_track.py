@@ -1,0 +1,140 @@
+"""Energy counters of one meter over time: unwrapped, added up by component, interpolated."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from estimator.arrays import State
+from estimator.vocabulary import component_order
+from stream.meter_track import MeterTrack, Verdict, between
+from stream.records import PowerRecord
+
+MOST_WATTS: Final = 5000.0
+"""No zone draws more: a counter that would have to have done so was reset, and did not wrap."""
+
+
+class CounterTrack(MeterTrack):
+    """Energy counters by zone, unwrapped; the zones of one component are added up.
+
+    A run is a stretch of readings without a reset: energy is known only within one run.
+    """
+
+    kind: Final = "counter"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: list[int] = []
+        self._joules: list[tuple[float, ...]] = []
+        self._raw: list[dict[tuple[str, str], float]] = []
+
+    def add(self, record: PowerRecord) -> Verdict:
+        """Take in a reading, also one out of order if it fits between its neighbours."""
+        zones = record.zones or []
+        raw = {(zone.component, zone.zone): zone.joules for zone in zones}
+        wraps = {(zone.component, zone.zone): zone.wraps_at for zone in zones}
+        place = bisect_left(self._at, record.at)
+        if place < len(self._at) and self._at[place] == record.at:
+            return "duplicate"
+        if place < len(self._at):
+            return self._insert(place, record.at, raw, wraps)
+        components = component_order(zone.component for zone in zones)
+        gained = self._gained(len(self._at) - 1, record.at, raw, wraps)
+        if gained is None or components != self.components:
+            if self._at:
+                self.resets += 1
+            if components != self.components:
+                self._drop(len(self._at))
+            self.components = components
+            run, joules = (self._runs[-1] + 1 if self._runs else 0), (0.0,) * len(components)
+        else:
+            run = self._runs[-1]
+            joules = tuple(a + b for a, b in zip(self._joules[-1], gained, strict=True))
+        self._at.append(record.at)
+        self._runs.append(run)
+        self._joules.append(joules)
+        self._raw.append(raw)
+        self._bound()
+        return "kept"
+
+    def _insert(
+        self,
+        place: int,
+        at: int,
+        raw: dict[tuple[str, str], float],
+        wraps: dict[tuple[str, str], float | None],
+    ) -> Verdict:
+        if place == 0 or self._runs[place - 1] != self._runs[place]:
+            return "late"
+        gained = self._gained(place - 1, at, raw, wraps)
+        if gained is None:
+            return "late"
+        joules = tuple(a + b for a, b in zip(self._joules[place - 1], gained, strict=True))
+        if any(a > b for a, b in zip(joules, self._joules[place], strict=True)):
+            return "late"
+        self._at.insert(place, at)
+        self._runs.insert(place, self._runs[place])
+        self._joules.insert(place, joules)
+        self._raw.insert(place, raw)
+        return "kept"
+
+    def _gained(
+        self,
+        before: int,
+        at: int,
+        raw: dict[tuple[str, str], float],
+        wraps: dict[tuple[str, str], float | None],
+    ) -> list[float] | None:
+        """Joules by component since an earlier reading; None if a counter was reset since."""
+        if before < 0 or self._raw[before].keys() != raw.keys():
+            return None
+        known = self._raw[before]
+        most = MOST_WATTS * (at - self._at[before]) / 1000.0
+        gained = dict.fromkeys(self.components, 0.0)
+        for zone, joules in raw.items():
+            difference = joules - known[zone]
+            if difference < 0:
+                wrap = wraps[zone]
+                difference = most + 1.0 if wrap is None else difference + wrap
+            if difference > most:
+                return None
+            gained[zone[0]] += difference
+        return list(gained.values())
+
+    def mean_watts(self, start: int, end: int) -> tuple[float, ...] | None:
+        """Mean power by component from start to end (ms); None where energy is not known."""
+        around = self._around(start, end)
+        if around is None or self._runs[around[0]] != self._runs[around[1]]:
+            return None
+        seconds = (end - start) / 1000.0
+        before = between(around[0], start, self._at, self._joules)
+        after = between(around[1], end, self._at, self._joules)
+        return tuple((b - a) / seconds for a, b in zip(before, after, strict=True))
+
+    def _drop(self, count: int) -> None:
+        for readings in (self._at, self._runs, self._joules, self._raw):
+            del readings[:count]
+
+    def state(self) -> State:
+        """Everything that `restore_track` needs to go on, bit for bit."""
+        return {
+            "kind": self.kind,
+            "components": self.components,
+            "at": self._at,
+            "runs": self._runs,
+            "joules": self._joules,
+            "raw": [[(*zone, joules) for zone, joules in raw.items()] for raw in self._raw],
+            "resets": self.resets,
+            "orphaned": self.orphaned,
+        }
+
+    @classmethod
+    def restore(cls, state: State) -> CounterTrack:
+        """Make the track that ``state`` was taken of."""
+        track = cls()
+        track.components = tuple(state["components"])
+        track._at, track._runs = list(state["at"]), list(state["runs"])
+        track._joules = [tuple(joules) for joules in state["joules"]]
+        track._raw = [{(c, z): joules for c, z, joules in raw} for raw in state["raw"]]
+        track.resets, track.orphaned = state["resets"], state["orphaned"]
+        return track

@@ -1,0 +1,334 @@
+"""Usage and power of each node, joined into samples over exactly the usage interval.
+
+Energy is cumulative, so it can be interpolated between two readings: the power of a usage interval
+is the energy at its end minus that at its start, over its length, whatever the scrape periods are.
+Everything depends on the order of a node's records and on their event times, on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Final, NamedTuple
+
+from estimator.arrays import Floats, State
+from estimator.errors import RecordError
+from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from estimator.vocabulary import canonical_source
+from stream.power_track import Track, restore_track, track_for
+from stream.records import PowerRecord, UsageRecord
+from stream.sample import Sample
+from stream.usage_rates import (
+    Reading,
+    rates_between,
+    rates_within,
+    reading,
+    restore_reading,
+)
+
+LATENESS_SECONDS: Final = 10.0
+MOST_PENDING: Final = 256
+"""So many intervals of a node wait for power at the most."""
+FORGET_NODE_SECONDS: Final = 7200.0
+"""A node not heard of for so long (event time) is forgotten."""
+_LOOK_FOR_GONE_EVERY: Final = 65_536
+
+
+class Interval(NamedTuple):
+    """A usage interval that waits for power. ``before`` and ``after`` are there to split it."""
+
+    start: int
+    end: int
+    features: tuple[str, ...]
+    rates: Floats
+    before: Reading | None
+    after: Reading | None
+
+
+class _Meter:
+    """One energy source of a node, and the intervals that wait for it."""
+
+    __slots__ = ("pending", "track")
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.pending: deque[Interval] = deque()
+
+
+class _Node:
+    __slots__ = ("machine", "meters", "newest", "recent", "unmetered", "usage")
+
+    def __init__(self) -> None:
+        self.machine: MachineSpec = UNKNOWN_MACHINE
+        self.usage: Reading | None = None
+        self.meters: dict[str, _Meter] = {}
+        self.unmetered: deque[Interval] = deque()
+        self.recent: deque[int] = deque()
+        self.newest = -1
+
+
+class Join:
+    """The join's state for one partition: each node's last counters, meters, waiting intervals."""
+
+    def __init__(self, lateness_seconds: float = LATENESS_SECONDS) -> None:
+        self._lateness_ms = round(lateness_seconds * 1000)
+        self._nodes: dict[str, _Node] = {}
+        self._records = 0
+        self._newest = -1
+        self.counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def add_usage(self, record: UsageRecord) -> list[Sample]:
+        """Take in a usage record; what became complete by it."""
+        node = self._node(record.node, record.at)
+        newest = node.recent[-1] if node.recent else -1
+        if record.at in node.recent:
+            self.counts["duplicate"] += 1
+            return []
+        if record.at < newest - self._lateness_ms:
+            self.counts["late"] += 1
+            return []
+        if record.machine != UNKNOWN_MACHINE:
+            node.machine = record.machine
+        intervals = self._rated(record) if record.mode == "rate" else self._counted(node, record)
+        self._remember(node, record.at)
+        for interval in intervals:
+            self._wait(node, interval)
+        return self._advance(record.node, node)
+
+    def add_power(self, record: PowerRecord) -> list[Sample]:
+        """Take in a power record; what became complete by it. Raises ``RecordError``."""
+        source = canonical_source(record.source)
+        node = self._node(record.node, record.at)
+        meter = node.meters.get(source)
+        if meter is None:
+            meter = node.meters[source] = _Meter(track_for(record))
+            meter.pending.extend(node.unmetered)
+            node.unmetered.clear()
+        elif (record.zones is None) != (meter.track.kind == "gauge"):
+            raise RecordError(
+                f"source {record.source!r} of node {record.node!r} changed between zones and watts"
+            )
+        if record.at < meter.track.newest - self._lateness_ms:
+            self.counts["late"] += 1
+            return []
+        resets, orphaned = meter.track.resets, meter.track.orphaned
+        verdict = meter.track.add(record)
+        self.counts["reset"] += meter.track.resets - resets
+        self.counts["orphaned"] += meter.track.orphaned - orphaned
+        if verdict != "kept":
+            self.counts[verdict] += 1
+            return []
+        return self._advance(record.node, node)
+
+    def _node(self, name: str, at: int) -> _Node:
+        self._records += 1
+        self._newest = max(self._newest, at)
+        if self._records % _LOOK_FOR_GONE_EVERY == 0:
+            self._forget_gone()
+        node = self._nodes.get(name)
+        if node is None:
+            node = self._nodes[name] = _Node()
+        node.newest = max(node.newest, at)
+        return node
+
+    def _forget_gone(self) -> None:
+        oldest = self._newest - FORGET_NODE_SECONDS * 1000
+        gone = [name for name, node in self._nodes.items() if node.newest < oldest]
+        for name in gone:
+            del self._nodes[name]
+        self.counts["forgotten_nodes"] += len(gone)
+
+    def _remember(self, node: _Node, at: int) -> None:
+        """Note a usage time, so that the same one is known for a duplicate while it may come."""
+        recent = node.recent
+        if recent and at < recent[-1]:
+            node.recent = recent = deque(sorted((*recent, at)))
+        else:
+            recent.append(at)
+        while recent[0] < recent[-1] - self._lateness_ms and len(recent) > 1:
+            recent.popleft()
+
+    def _rated(self, record: UsageRecord) -> list[Interval]:
+        features, rates = rates_within(record)
+        start = record.at - round((record.interval or 0.0) * 1000)
+        return [Interval(start, record.at, features, rates, None, None)]
+
+    def _counted(self, node: _Node, record: UsageRecord) -> list[Interval]:
+        now = reading(record)
+        last = node.usage
+        if last is None:
+            node.usage = now
+            return []
+        if record.at < last.at:
+            return self._split(node, now)
+        if now.ids == last.ids:  # One list for as long as the workloads stay the same.
+            now = now._replace(ids=last.ids)
+        node.usage = now
+        return self._between(last, now)
+
+    def _between(self, before: Reading, after: Reading) -> list[Interval]:
+        rates = rates_between(before, after)
+        if rates is None:
+            self.counts["reset"] += 1
+            return []
+        return [Interval(before.at, after.at, after.layout.features, rates, before, after)]
+
+    def _split(self, node: _Node, now: Reading) -> list[Interval]:
+        """Put a reading that came out of order where it belongs, if nobody has learned that yet."""
+        waiting = [node.unmetered, *(meter.pending for meter in node.meters.values())]
+        halves: list[Interval] | None = None
+        for queue in waiting:
+            for place, interval in enumerate(queue):
+                if not interval.start < now.at < interval.end:
+                    continue
+                if interval.before is None or interval.after is None:
+                    continue
+                if halves is None:
+                    halves = [
+                        *self._between(interval.before, now),
+                        *self._between(now, interval.after),
+                    ]
+                parts = list(queue)
+                parts[place : place + 1] = halves
+                queue.clear()
+                queue.extend(parts)
+                break
+        if halves is None:
+            self.counts["late"] += 1
+        return []
+
+    def _wait(self, node: _Node, interval: Interval) -> None:
+        queues = [meter.pending for meter in node.meters.values()] or [node.unmetered]
+        for queue in queues:
+            queue.append(interval)
+            if len(queue) > 1 and queue[-2].end > interval.end:
+                ordered = sorted(queue, key=lambda part: part.end)
+                queue.clear()
+                queue.extend(ordered)
+            if len(queue) > MOST_PENDING:
+                queue.popleft()
+                self.counts["dropped"] += 1
+
+    def _advance(self, name: str, node: _Node) -> list[Sample]:
+        """Emit what power has passed, drop what waited too long, forget what nobody needs."""
+        samples: list[Sample] = []
+        expired = node.newest - self._lateness_ms
+        for source, meter in node.meters.items():
+            pending, track = meter.pending, meter.track
+            while pending and pending[0].end <= track.newest:
+                interval = pending.popleft()
+                watts = track.mean_watts(interval.start, interval.end)
+                if watts is None:
+                    self.counts["dropped"] += 1
+                    continue
+                samples.append(_sample(name, node.machine, source, interval, track, watts))
+            while pending and pending[0].end < expired - track.spacing_ms:
+                pending.popleft()
+                self.counts["dropped"] += 1
+            self._prune(node, meter)
+        while node.unmetered and node.unmetered[0].end < expired:
+            node.unmetered.popleft()
+            self.counts["orphaned"] += 1
+        return samples
+
+    def _prune(self, node: _Node, meter: _Meter) -> None:
+        if meter.pending:
+            needed = meter.pending[0].start
+        elif node.usage is not None:
+            needed = node.usage.at
+        elif node.recent:
+            needed = node.recent[-1]
+        else:
+            return
+        meter.track.forget_before(min(needed, meter.track.newest - self._lateness_ms))
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit; valid until the next record."""
+        return {
+            "records": self._records,
+            "newest": self._newest,
+            "counts": dict(self.counts),
+            "nodes": {name: _node_state(node) for name, node in self._nodes.items()},
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self._records, self._newest = state["records"], state["newest"]
+        self.counts = Counter(state["counts"])
+        self._nodes = {name: _restored_node(saved) for name, saved in state["nodes"].items()}
+
+
+def _sample(
+    name: str,
+    machine: MachineSpec,
+    source: str,
+    interval: Interval,
+    track: Track,
+    watts: tuple[float, ...],
+) -> Sample:
+    return Sample(
+        name,
+        machine,
+        source,
+        interval.start,
+        interval.end,
+        interval.features,
+        interval.rates,
+        track.components,
+        watts,
+    )
+
+
+def _node_state(node: _Node) -> State:
+    return {
+        "machine": {name: getattr(node.machine, name) for name in MachineSpec.__struct_fields__},
+        "usage": None if node.usage is None else node.usage.state(),
+        "meters": {
+            source: {
+                "track": meter.track.state(),
+                "pending": [_interval_state(interval) for interval in meter.pending],
+            }
+            for source, meter in node.meters.items()
+        },
+        "unmetered": [_interval_state(interval) for interval in node.unmetered],
+        "recent": list(node.recent),
+        "newest": node.newest,
+    }
+
+
+def _interval_state(interval: Interval) -> State:
+    return {
+        "start": interval.start,
+        "end": interval.end,
+        "features": interval.features,
+        "rates": interval.rates,
+        "before": None if interval.before is None else interval.before.state(),
+        "after": None if interval.after is None else interval.after.state(),
+    }
+
+
+def _restored_interval(state: State) -> Interval:
+    before, after = state["before"], state["after"]
+    return Interval(
+        state["start"],
+        state["end"],
+        tuple(state["features"]),
+        state["rates"],
+        None if before is None else restore_reading(before),
+        None if after is None else restore_reading(after),
+    )
+
+
+def _restored_node(state: State) -> _Node:
+    node = _Node()
+    node.machine = MachineSpec(**state["machine"])
+    node.usage = None if state["usage"] is None else restore_reading(state["usage"])
+    for source, saved in state["meters"].items():
+        meter = node.meters[source] = _Meter(restore_track(saved["track"]))
+        meter.pending.extend(_restored_interval(interval) for interval in saved["pending"])
+    node.unmetered.extend(_restored_interval(interval) for interval in state["unmetered"])
+    node.recent.extend(state["recent"])
+    node.newest = state["newest"]
+    return node

@@ -1,0 +1,155 @@
+"""Models that learn from samples: one for every model key that the data allow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from estimator.arrays import Floats, State
+from estimator.machine import MachineSpec
+from estimator.model import BankMaker, PowerModel
+from estimator.model_key import ModelKey
+from estimator.vocabulary import ABS_POWER
+from stream.rounds import Round
+from stream.sample import Sample
+
+
+class Pool(NamedTuple):
+    """What models are made of: feature groups, and the banks of experts by name."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    banks: Mapping[str, BankMaker]
+
+
+class Learned(NamedTuple):
+    """One round as one model met it: what it said of each sample before it learned them."""
+
+    key: ModelKey
+    components: tuple[str, ...]
+    nodes: list[str]
+    at: int
+    estimated: Floats
+    measured: Floats
+
+
+Observer = Callable[[Learned], None]
+
+
+class Learner:
+    """All models of a shard, and the rounds under way."""
+
+    def __init__(self, pool: Pool, observer: Observer | None = None) -> None:
+        self._pool, self._observer = pool, observer
+        self._rounds: dict[tuple[str, str], Round] = {}
+        self._columns: dict[tuple[str, ...], list[tuple[str, Sequence[int]]]] = {}
+        self.models: dict[ModelKey, PowerModel] = {}
+        self.machines: dict[str, MachineSpec] = {}
+        self.counts: Counter[str] = Counter()
+
+    def learn_one(self, sample: Sample) -> None:
+        """Add the sample to its round, having learned the round before it if that is over."""
+        self.counts["samples"] += 1
+        place = (sample.machine.node_type, sample.source)
+        current = self._rounds.get(place)
+        if current is None:
+            self.machines.setdefault(place[0], sample.machine)
+            current = self._rounds[place] = Round()
+        elif not current.fits(sample):
+            self._learn_round(place, current)
+            current = self._rounds[place] = Round()
+        current.add(sample)
+
+    def flush(self) -> None:
+        """Learn the rounds under way: no sample will come any more."""
+        for place, current in sorted(self._rounds.items()):
+            self._learn_round(place, current)
+        self._rounds.clear()
+
+    def _learn_round(self, place: tuple[str, str], over: Round) -> None:
+        node_type, source = place
+        # Nodes of one type mostly report alike: then there is one part, as long as the round.
+        parts: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Sample]] = {}
+        for sample in over.samples:
+            parts.setdefault((sample.features, sample.components), []).append(sample)
+        at = max(sample.end for sample in over.samples)
+        for (features, components), samples in parts.items():
+            rates = np.array([sample.rates for sample in samples])
+            watts = np.array([sample.watts for sample in samples])
+            for group, columns in self._groups_of(features):
+                key = ModelKey(node_type, source, ABS_POWER, group)
+                model = self._model(key, [features[column] for column in columns], components)
+                if model is None:
+                    self.counts["incomplete"] += len(samples)
+                    continue
+                estimated = model.learn_round(rates[:, columns], watts, at)
+                if self._observer is not None and estimated is not None:
+                    nodes = [sample.node for sample in samples]
+                    self._observer(Learned(key, components, nodes, at, estimated, watts))
+
+    def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
+        """The feature groups that these features satisfy, and where each group's features are."""
+        found = self._columns.get(features)
+        if found is None:
+            place = {feature: column for column, feature in enumerate(features)}
+            found = self._columns[features] = [
+                (group, [place[feature] for feature in needed])
+                for group, needed in self._pool.groups.items()
+                if place.keys() >= set(needed)
+            ]
+        return found
+
+    def _model(
+        self, key: ModelKey, features: Sequence[str], components: tuple[str, ...]
+    ) -> PowerModel | None:
+        """The model of that key; None if the sample lacks a component that the model has.
+
+        A meter that shows a component more than before starts the model anew: what it knew says
+        nothing of that component, and all components share what was learned of the features.
+        """
+        model = self.models.get(key)
+        if model is not None and model.components != components:
+            if not set(components) > set(model.components):
+                return None
+            self.counts["restarted_models"] += 1
+            model = None
+        if model is None:
+            model = self.models[key] = PowerModel(features, components, self._pool.banks)
+        return model
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit; valid until the next sample."""
+        return {
+            "counts": dict(self.counts),
+            "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            "machines": {name: _fields(machine) for name, machine in self.machines.items()},
+            "models": [
+                {
+                    "key": _fields(key),
+                    "features": model.features,
+                    "components": model.components,
+                    "model": model.state(),
+                }
+                for key, model in self.models.items()
+            ],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self.counts = Counter(state["counts"])
+        self._rounds = {
+            (node_type, source): Round.restore(saved)
+            for node_type, source, saved in state["rounds"]
+        }
+        self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
+        self.models = {}
+        for saved in state["models"]:
+            model = PowerModel(saved["features"], saved["components"], self._pool.banks)
+            model.restore(saved["model"])
+            self.models[ModelKey(**saved["key"])] = model
+
+
+def _fields(struct: MachineSpec | ModelKey) -> State:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -1,0 +1,95 @@
+"""A shard: everything that was learned from one partition, and how far it had been read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from estimator.arrays import State
+from estimator.errors import RecordError
+from stream.join import LATENESS_SECONDS, Join
+from stream.learner import Learner, Observer, Pool
+from stream.log.protocol import Message
+from stream.merge import Entry
+from stream.records import (
+    POWER_TOPIC,
+    USAGE_TOPIC,
+    PowerRecord,
+    decode_power,
+    decode_usage,
+)
+
+DeadLetter = Callable[[Message, str], None]
+
+
+def read(message: Message) -> Entry:
+    """The message with the record that it holds, or with the reason why it holds none."""
+    try:
+        if message.topic == USAGE_TOPIC:
+            return Entry(message, decode_usage(message.value, message.appended_ms))
+        return Entry(message, decode_power(message.value, message.appended_ms))
+    except RecordError as error:
+        return Entry(message, None, str(error))
+
+
+class Shard:
+    """Join, learner and positions of one partition: written and read as one unit."""
+
+    def __init__(
+        self,
+        partition: int,
+        pool: Pool,
+        dead_letter: DeadLetter,
+        lateness_seconds: float = LATENESS_SECONDS,
+        observer: Observer | None = None,
+    ) -> None:
+        self.partition = partition
+        self.positions = {USAGE_TOPIC: 0, POWER_TOPIC: 0}
+        self.join = Join(lateness_seconds)
+        self.learner = Learner(pool, observer)
+        self.counts: Counter[str] = Counter()
+        self._dead_letter = dead_letter
+
+    def process(self, entry: Entry) -> None:
+        """Join the entry's record, learn what became complete, and move the position on."""
+        message, record = entry.message, entry.record
+        if record is None:
+            self._bury(message, entry.reason)
+        elif isinstance(record, PowerRecord):
+            self.counts["power_records"] += 1
+            try:
+                samples = self.join.add_power(record)
+            except RecordError as error:
+                samples = []
+                self._bury(message, str(error))
+            for sample in samples:
+                self.learner.learn_one(sample)
+        else:
+            self.counts["usage_records"] += 1
+            for sample in self.join.add_usage(record):
+                self.learner.learn_one(sample)
+        skipped = message.offset - self.positions[message.topic]
+        if skipped > 0:
+            self.counts["skipped_messages"] += skipped
+        self.positions[message.topic] = message.offset + 1
+
+    def _bury(self, message: Message, reason: str) -> None:
+        self.counts["dead_letters"] += 1
+        self._dead_letter(message, reason)
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit; valid until the next entry."""
+        return {
+            "partition": self.partition,
+            "positions": self.positions,
+            "counts": dict(self.counts),
+            "join": self.join.state(),
+            "learner": self.learner.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self.positions = dict(state["positions"])
+        self.counts = Counter(state["counts"])
+        self.join.restore(state["join"])
+        self.learner.restore(state["learner"])

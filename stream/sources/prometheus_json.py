@@ -1,0 +1,134 @@
+"""A recorded Prometheus range-query answer, read as if its Kepler exporters were scraped again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from sys import intern
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from estimator.errors import MisuseError, WattstreamError
+from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from stream.sources.kepler_exposition import Sample
+from stream.sources.kepler_mapping import (
+    ENERGY_SERIES,
+    LABELS,
+    NODE_LABELS,
+    SERIES,
+    KeplerMapper,
+    measures,
+)
+from stream.sources.prometheus_series import SeriesMeta, SeriesTable, read_series
+from stream.sources.prometheus_targets import TARGET_LABELS, Targets, find_targets
+from stream.sources.protocol import Record
+
+BATCH: Final = 256
+"""How many scrape times a poll returns."""
+
+_KEPT_LABELS: Final = frozenset((*LABELS, *NODE_LABELS, *TARGET_LABELS))
+
+
+class PrometheusJsonSource:
+    """Gives, for each time in the answer, the records that a scrape at that time would give.
+
+    The nodes are those that the series' labels name, unless ``node`` names the only one. Series
+    may lack points, start late and end early. ``skipped`` counts values set aside. The answer is
+    a file, or what a file would hold, parsed; ``read_series`` says which formats it may have.
+    """
+
+    def __init__(
+        self,
+        answer: Path | str | Mapping[str, Any],
+        node: str | None = None,
+        machine: MachineSpec = UNKNOWN_MACHINE,
+    ) -> None:
+        self._answer = answer if isinstance(answer, Mapping) else Path(answer)
+        self._shown = "Prometheus answer" if isinstance(answer, Mapping) else str(answer)
+        if isinstance(self._answer, Path) and not self._answer.is_file():
+            raise MisuseError(f"{self._shown}: there is no such file")
+        self._node = node
+        self._machine = machine
+        self._scrapes: Iterator[list[Record]] | None = None
+        self.skipped = 0
+
+    @property
+    def name(self) -> str:
+        """Prometheus, with the file."""
+        return f"prometheus {self._shown}"
+
+    @property
+    def interval_seconds(self) -> float | None:
+        """None: as fast as it can be read."""
+        return None
+
+    def poll(self) -> list[Record] | None:
+        """The records of the next times, in order of time; None at the end.
+
+        The first call reads the file; ``WattstreamError`` says where and why it cannot be used.
+        """
+        if self._scrapes is None:
+            self._scrapes = self._read()
+        batch = list(itertools.islice(self._scrapes, BATCH))
+        return list(itertools.chain.from_iterable(batch)) if batch else None
+
+    def close(self) -> None:
+        """Give back the memory; nothing comes any more."""
+        self._scrapes = iter(())
+
+    def _read(self) -> Iterator[list[Record]]:
+        table = read_series(self._bytes(), self._shown, SERIES, _kept)
+        self.skipped = table.skipped
+        targets = find_targets(table, self._shown, self._node)
+        mappers = [KeplerMapper(node, self._machine) for node in targets.nodes]
+        return _scrapes(table, targets, mappers)
+
+    def _bytes(self) -> bytes:
+        try:
+            if isinstance(self._answer, Path):
+                return self._answer.read_bytes()
+            return msgspec.json.encode(self._answer)
+        except OSError as error:
+            raise WattstreamError(f"{self._shown}: {error.strerror or error}") from error
+        except TypeError as error:
+            raise WattstreamError(f"{self._shown}: is no JSON: {error}") from error
+
+
+def _kept(name: str, labels: Mapping[str, str]) -> SeriesMeta | None:
+    """The series with the labels that are used; energy only where it is measured."""
+    if name in ENERGY_SERIES and not measures(name, labels):
+        return None
+    used = {intern(key): intern(labels[key]) for key in labels if key in _KEPT_LABELS}
+    return SeriesMeta(intern(name), used)
+
+
+def _scrapes(
+    table: SeriesTable, targets: Targets, mappers: list[KeplerMapper]
+) -> Iterator[list[Record]]:
+    """The records of each time, nodes in the order of their names."""
+    starts = np.flatnonzero(np.diff(table.times_ms, prepend=-1)).tolist()
+    for start, end in itertools.pairwise([*starts, len(table.times_ms)]):
+        by_node: dict[str, list[Record]] = {}
+        for target, families in sorted(_families(table, targets, start, end).items()):
+            records = mappers[target].records(families, int(table.times_ms[start]))
+            if records:
+                # Of two exporters on one node, the one that started later: the other's series
+                # linger for some minutes after its end.
+                by_node[targets.nodes[target]] = records
+        yield [record for node in sorted(by_node) for record in by_node[node]]
+
+
+def _families(
+    table: SeriesTable, targets: Targets, start: int, end: int
+) -> dict[int, dict[str, list[Sample]]]:
+    """The points of one time as each target's page: its samples by name."""
+    pages: dict[int, dict[str, list[Sample]]] = {}
+    values = table.values[start:end].tolist()
+    for series, value in zip(table.series[start:end].tolist(), values, strict=True):
+        name, labels = table.meta[series]
+        page = pages.setdefault(targets.by_series[series], {})
+        page.setdefault(name, []).append(Sample(name, labels, value))
+    return pages

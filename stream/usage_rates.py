@@ -1,0 +1,145 @@
+"""Usage rates of a node between two readings of its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from estimator.arrays import Floats, State
+from estimator.machine import MachineSpec
+from estimator.vocabulary import GAUGE_FEATURES
+from stream.records import UsageRecord
+
+
+class Layout:
+    """Which features a record has, and where: shared by all records that have the same."""
+
+    def __init__(self, node_names: tuple[str, ...], workload_names: tuple[str, ...]) -> None:
+        self.node_names, self.workload_names = node_names, workload_names
+        # Where the node says a feature itself, the sum over its workloads is not asked for.
+        columns = {name: len(node_names) + i for i, name in enumerate(workload_names)}
+        columns.update({name: i for i, name in enumerate(node_names)})
+        self.features = tuple(sorted(columns))
+        self.columns = np.array([columns[name] for name in self.features], dtype=np.intp)
+        self.node_gauges = _gauges(node_names)
+        self.workload_gauges = _gauges(workload_names)
+
+
+def _gauges(names: Iterable[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    mask = np.array([name in GAUGE_FEATURES for name in names], dtype=np.bool_)
+    return mask if mask.any() else None
+
+
+@lru_cache(maxsize=1024)
+def layout(node_names: tuple[str, ...], workload_names: tuple[str, ...]) -> Layout:
+    """The (shared, immutable) layout of such records."""
+    return Layout(node_names, workload_names)
+
+
+class Reading(NamedTuple):
+    """A usage record as arrays: ``node`` [N] and ``workloads`` [M, W] with one column per id."""
+
+    at: int
+    machine: MachineSpec
+    layout: Layout
+    node: Floats
+    ids: list[str]
+    workloads: Floats
+
+    def state(self) -> State:
+        """Plain data from which `restore_reading` makes the same reading again."""
+        return {
+            "at": self.at,
+            "machine": {
+                name: getattr(self.machine, name) for name in MachineSpec.__struct_fields__
+            },
+            "node_names": self.layout.node_names,
+            "workload_names": self.layout.workload_names,
+            "node": self.node,
+            "ids": self.ids,
+            "workloads": self.workloads,
+        }
+
+
+def restore_reading(state: State) -> Reading:
+    """Make the reading that ``state`` was taken of."""
+    return Reading(
+        state["at"],
+        MachineSpec(**state["machine"]),
+        layout(tuple(state["node_names"]), tuple(state["workload_names"])),
+        state["node"],
+        state["ids"],
+        state["workloads"],
+    )
+
+
+def reading(record: UsageRecord) -> Reading:
+    """The record's values as arrays."""
+    workloads = record.workloads
+    names = tuple(workloads.features)
+    values = (
+        np.array(list(workloads.features.values()), dtype=np.float64)
+        if names
+        else np.zeros((0, len(workloads.id)))
+    )
+    return Reading(
+        record.at,
+        record.machine,
+        layout(tuple(record.node_features), names),
+        np.array(list(record.node_features.values()), dtype=np.float64),
+        workloads.id,
+        values,
+    )
+
+
+def rates_within(record: UsageRecord) -> tuple[tuple[str, ...], Floats]:
+    """Features and their node rates [F] of a record in mode ``rate``."""
+    now = reading(record)
+    return now.layout.features, _gathered(now.layout, now.node, now.workloads.sum(axis=1))
+
+
+def rates_between(before: Reading, after: Reading) -> Floats | None:
+    """Node rates [F] per second between two readings of counters; None if a counter fell.
+
+    Only workloads that are in both count: what one did before it was first seen is not known.
+    """
+    if before.layout is not after.layout:
+        return None
+    known = before.workloads
+    now = after.workloads
+    if before.ids != after.ids:
+        place = {name: i for i, name in enumerate(before.ids)}
+        both = [(place[name], i) for i, name in enumerate(after.ids) if name in place]
+        pairs = np.array(both, dtype=np.intp).reshape(-1, 2)
+        known, now = known[:, pairs[:, 0]], now[:, pairs[:, 1]]
+    shape = after.layout
+    seconds = (after.at - before.at) / 1000.0
+    node = _difference(before.node, after.node, shape.node_gauges)
+    workloads = _difference(known, now, shape.workload_gauges)
+    if node is None or workloads is None:
+        return None
+    node, total = node / seconds, np.add.reduce(workloads, axis=1) / seconds
+    if shape.node_gauges is not None:
+        node[shape.node_gauges] = after.node[shape.node_gauges]
+    if shape.workload_gauges is not None:
+        total[shape.workload_gauges] = after.workloads[shape.workload_gauges].sum(axis=1)
+    return _gathered(shape, node, total)
+
+
+def _difference(
+    before: Floats, after: Floats, gauges: np.ndarray[tuple[int], np.dtype[np.bool_]] | None
+) -> Floats | None:
+    difference: Floats = after - before
+    if gauges is not None:
+        difference[gauges] = 0.0
+    if difference.size and np.minimum.reduce(difference, axis=None) < 0:
+        return None
+    return difference
+
+
+def _gathered(shape: Layout, node: Floats, workloads: Floats) -> Floats:
+    joined: Floats = np.concatenate([node, workloads])[shape.columns]
+    return joined
