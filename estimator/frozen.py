@@ -69,6 +69,30 @@ class FrozenPolynomials:
         return cls(state["scales"], state["coefficients"], int(state["order"]))
 
 
+def together(frozen: Sequence[FrozenExperts]) -> list[FrozenExperts]:
+    """The same experts in the same order, neighbouring polynomials made one: one product less."""
+    made: list[FrozenExperts] = []
+    for experts in frozen:
+        before = made[-1] if made else None
+        if isinstance(before, FrozenPolynomials) and isinstance(experts, FrozenPolynomials):
+            made[-1] = _side_by_side(before, experts)
+        else:
+            made.append(experts)
+    return made
+
+
+def _side_by_side(one: FrozenPolynomials, other: FrozenPolynomials) -> FrozenPolynomials:
+    high = one if one.order >= other.order else other
+    terms = high.coefficients.shape[1]
+    parts = []
+    for part in (one, other):
+        factors = expansion(len(high.scales), part.order).expand((high.scales / part.scales)[None])
+        coefficients = np.zeros((len(part.coefficients), terms, part.coefficients.shape[2]))
+        coefficients[:, : factors.shape[1]] = part.coefficients * factors[0][:, None]
+        parts.append(coefficients)
+    return FrozenPolynomials(high.scales, np.concatenate(parts), high.order)
+
+
 class FrozenTrees:
     """One expert: for each component the mean of some binary trees over the raw features.
 

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.frozen import FrozenModel
+from estimator.frozen import FrozenModel, together
 from estimator.guards import Guards, Idle
-from estimator.regressors.bank import Bank
+from estimator.regressors.bank import Bank, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
@@ -101,7 +101,7 @@ class PowerModel:
     def _freeze(self, at: int) -> None:
         guards = self._guards
         self.current = FrozenModel(
-            banks=[bank.freeze() for bank in self._banks.values()],
+            banks=together([bank.freeze() for bank in self._banks.values()]),
             weights=self._weighing.weights(),
             idle=self._idle.watts(otherwise=guards.floor),
             floor=guards.floor,
@@ -111,6 +111,20 @@ class PowerModel:
         )
         for snapshots in self._snapshots:
             snapshots.keep(self.current)
+
+    def ever_positive(self, component: int) -> bool:
+        """Whether the component with that index has ever been above 0 W."""
+        return bool(self._guards.ceiling[component] > 0)
+
+    def lines(self) -> tuple[Floats, Floats, Floats] | None:
+        """A line for Kepler: bias [C], weights [F, C], scales [F]; None if no bank can make one.
+
+        The bias is at most the least power seen: what a machine draws at rest is no more.
+        """
+        for bank in self._banks.values():
+            if isinstance(bank, LineMaker):
+                return bank.lines(self._guards.floor)
+        return None
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next round."""

@@ -37,10 +37,10 @@ STATUS_CODES: Final[Mapping[type[WattstreamError], int]] = {
 def error_response(
     status: int, sentence: str, headers: Mapping[str, str] | None = None, **more: object
 ) -> Response:
-    """The answer that says in one sentence what is wrong.
+    r"""The answer that says in one sentence what is wrong.
 
     >>> error_response(404, "path is '/modle': there is nothing there").body
-    b'{"error":"path is \\'/modle\\': there is nothing there","status":404}'
+    b'{"error":"path is \'/modle\': there is nothing there","status":404}'
     """
     body = msgspec.json.encode({"error": sentence, "status": status, **more})
     return Response(body, status, headers, "application/json")
@@ -69,6 +69,6 @@ async def _ours(request: Request, error: Exception) -> Response:
     return error_response(500, str(error))
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def _unforeseen(_request: Request, _error: Exception) -> Response:
     """A fault of the program: the server logs it with its trace, the client learns no details."""
     return error_response(500, "the server has failed at this; its log says how")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from estimator.arrays import Floats, State
 from estimator.frozen import FrozenExperts
@@ -30,4 +30,13 @@ class Bank(Protocol):
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
+        ...
+
+
+@runtime_checkable
+class LineMaker(Protocol):
+    """A bank that can say what it knows as a line without negative coefficients."""
+
+    def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
+        """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
         ...

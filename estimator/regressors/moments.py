@@ -56,11 +56,10 @@ class Moments:
         terms = np.arange(self.expansion.terms)
         ridge[:, terms, terms] += (penalty * weight)[:, None]
         ridge[:, 0, 0] = weight
-        lines: Floats = np.linalg.solve(ridge[:, :linear, :linear], self.b[:, :linear])
+        lines = _solved(ridge[:, :linear, :linear], self.b[:, :linear])
         if self.expansion.terms == linear:
             return lines, lines
-        curves: Floats = np.linalg.solve(ridge, self.b)
-        return lines, curves
+        return lines, _solved(ridge, self.b)
 
     def frozen_scales(self) -> Floats:
         """What features must be divided by before the coefficients apply: [F]."""
@@ -103,3 +102,7 @@ class Moments:
         """Go on from a state that `state` gave."""
         self.scales, self.a, self.b = state["scales"], state["a"].copy(), state["b"].copy()
         self.at_seconds = state["at_seconds"]
+
+
+def _solved(a: Floats, b: Floats) -> Floats:
+    return np.asarray(np.linalg.solve(a, b), dtype=np.float64)

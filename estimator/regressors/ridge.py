@@ -7,6 +7,7 @@ import numpy as np
 from estimator.arrays import Floats, State
 from estimator.frozen import FrozenPolynomials
 from estimator.regressors.moments import Moments
+from estimator.regressors.nonnegative import bounded_least_squares
 
 HALF_LIVES_SECONDS = (40.0, 300.0, 1800.0)
 PENALTY = 1e-4
@@ -40,6 +41,22 @@ class RidgeBank:
         coefficients[:count, :linear] = lines
         coefficients[count:] = curves
         return FrozenPolynomials(self._moments.frozen_scales(), coefficients, order=2)
+
+    def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
+        """A line for Kepler: bias [C] up to ``ceiling_bias``, weights [F, C], scales [F].
+
+        Watts = bias + sum of weights * rate / scales, none of them negative. Kepler fetches
+        weights once and keeps them, so the line is that of the longest memory.
+        """
+        moments, longest = self._moments, int(np.argmax(self._moments.half_lives))
+        linear = moments.expansion.linear_terms
+        a = moments.a[longest, :linear, :linear].copy()
+        a[np.arange(1, linear), np.arange(1, linear)] += self._penalty * a[0, 0]
+        b = moments.b[longest, :linear]
+        greatest = np.full(b.shape, np.inf)
+        greatest[0] = np.maximum(ceiling_bias, 0.0)
+        found = bounded_least_squares(a, b, greatest)
+        return found[0], found[1:], moments.frozen_scales()
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

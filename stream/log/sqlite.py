@@ -81,6 +81,8 @@ class SqliteLog:
         if not by_partition:
             return
         prune_due = self._unpruned[topic] + len(messages) >= PRUNE_EVERY
+        if prune_due:
+            self._file.restrain_wal()  # before the append, which may not fail once it is done
         with self._file.writing() as connection:
             now_ms = int(self._clock() * 1000)
             for where, batch in by_partition.items():

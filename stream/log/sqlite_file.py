@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -18,6 +18,9 @@ PAGE_BYTES = 8192
 """Measured with records of 10 KiB: reads twice as fast as with 4096, and a single small append
 still writes few bytes; pages of 16 KiB waste a third of the file."""
 WAL_KEPT_BYTES = 64 * 1024 * 1024
+"""Beyond that the write-ahead file is cut back when it begins anew."""
+WAL_RESTART_MS = 200
+"""How long to wait for readers that keep it from beginning anew; then it grows for now."""
 
 # A message's id is its partition's id and its offset in one integer, so that one B-tree holds all
 # partitions, each in offset order. Offsets of a partition have no gaps, and neither appended_ms
@@ -72,6 +75,7 @@ class SqliteFile:
     def __init__(self, path: Path, busy_seconds: float, sleep: Callable[[float], None]) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
+        self._sleep = sleep
         self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
@@ -79,7 +83,7 @@ class SqliteFile:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LogUnavailableError(f"log {path}: {error.strerror}: {path.parent}") from error
-        self._create(sleep)
+        self._create()
 
     def connect(self) -> sqlite3.Connection:
         """Open a connection in autocommit mode; the caller closes it."""
@@ -120,6 +124,25 @@ class SqliteFile:
                 yield connection
         finally:
             self._writing.release()
+
+    def restrain_wal(self) -> None:
+        """Make a write-ahead file that is too long begin anew.
+
+        SQLite does so by itself where no reader is in the way just then; under a steady stream
+        of polls the file would go on growing.
+        """
+        try:
+            length = Path(f"{self.path}-wal").stat().st_size
+        except FileNotFoundError:
+            return
+        if length > WAL_KEPT_BYTES:
+            with closing(self.connect()) as connection, self.failures():
+                connection.execute(f"PRAGMA busy_timeout = {WAL_RESTART_MS}")
+                for _ in range(WAL_RESTART_MS // 10):
+                    frames = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[1]
+                    if frames >= 0:
+                        break
+                    self._sleep(0.01)  # another connection is at it, for which SQLite never waits
 
     @contextmanager
     def failures(self) -> Iterator[None]:
@@ -164,9 +187,13 @@ class SqliteFile:
             return LogUnavailableError(
                 f"log {self.path}: another process has held it for {self._busy_seconds:g} s"
             )
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return LogUnavailableError(
+                f"log {self.path}: {error}: is {self.path.parent} a folder that may be written?"
+            )
         return LogUnavailableError(f"log {self.path}: {error}")
 
-    def _create(self, sleep: Callable[[float], None]) -> None:
+    def _create(self) -> None:
         """Make the schema if the file is new. Changing to WAL mode does not wait by itself."""
         for wait in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, None):
             connection = self.connect()
@@ -178,7 +205,7 @@ class SqliteFile:
                 busy = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if wait is None or not busy:
                     raise
-                sleep(wait)
+                self._sleep(wait)
             finally:
                 connection.close()
 

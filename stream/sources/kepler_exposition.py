@@ -87,7 +87,7 @@ def _wanted_lines(text: str, wanted: Collection[str]) -> Iterator[str]:
 
     Lines of type and help go too, since the parser renames series by their declared type.
     """
-    for line in text.splitlines():
+    for line in text.split("\n"):  # the only end of a line here; labels may hold the others
         if line.startswith("kepler_"):
             name = line.partition("{")[0].partition(" ")[0]
             if bare_name(name) in wanted:

@@ -8,6 +8,7 @@ from typing import Final
 from estimator.machine import MachineSpec
 from estimator.vocabulary import (
     COMPONENTS,
+    GAUGE_FEATURES,
     KNOWN_FEATURES,
     RAPL,
     SOURCE_COMPONENTS,
@@ -21,7 +22,9 @@ from stream.sources.kepler_workloads import column, workloads
 _FREQUENCY: Final = "cpu_scaling_frequency_hertz"
 _NODE_FREQUENCY: Final = f"kepler_node_{_FREQUENCY}"
 _INFO: Final = ("kepler_node_info", "kepler_node_node_info")
-_COUNTERS: Final = tuple(sorted(KNOWN_FEATURES - {_FREQUENCY, "node_info"}))
+_COUNTERS: Final = tuple(sorted(KNOWN_FEATURES - GAUGE_FEATURES - {"kubelet_memory_bytes"}))
+"""What workloads have used. Kepler calls their memory a counter too, but it rises and falls: each
+fall would look like a reset."""
 _LEVELS: Final = (("container", "container_id"), ("process", "pid"))
 """The level of a series with the label of its identity. Container series cover the whole node,
 ``system_processes`` and ``kernel_processes`` included; processes are taken where there are none."""

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.sources.kepler_exposition import Sample
+from stream.sources.machine import processor_name
 
-_VENDORS: Final = {"GenuineIntel": "intel", "AuthenticAMD": "amd"}
-_NOISE: Final = re.compile(
-    r"\(.*?\)|\[.*?\]|®|@|,|\bCPU\b|\bprocessor\b|\d+-Bit Multi-Core|\d+(\.\d+)?\s?[GM]Hz",
-    re.IGNORECASE,
-)
-
-
-def processor_name(model_name: str) -> str:
-    """A processor's model name as Kepler writes it into a machine spec.
-
-    >>> processor_name("Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz")
-    'intel_xeon_gold_6130'
-    >>> processor_name("Intel(R) Xeon(R) CPU E5-2699 v4 @ 2.20GHz"), processor_name("Sky Lake")
-    ('intel_xeon_e5_2699v4', 'sky_lake')
-    """
-    words = _NOISE.sub("", model_name).lower().replace("-", "_").split()
-    return "_".join(words).replace("_v", "v")
+_VENDORS: Final = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "hygon"}
 
 
 def machine_of_architecture(samples: Sequence[Sample]) -> MachineSpec:

@@ -30,7 +30,8 @@ def workloads(kind: str, columns: Mapping[str, Column]) -> Workloads:
 
     A counter filled up with 0 would look like a reset, and its return like a burst of work. So
     the ids are those that most features have (the larger set if two are as frequent); a feature
-    that lacks one of them is left out of this record, and so is a workload beyond them.
+    that lacks one of them is left out of this record, and so is a workload beyond them: what is
+    left adds up to right node values.
 
     >>> workloads("container", {"cpu_cycles": {"b": 2.0, "a": 1.0}, "cache_miss": {"a": 5.0}})
     Workloads(id=['a', 'b'], kind=['container', 'container'], features={'cpu_cycles': [1.0, 2.0]})

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,10 +26,18 @@ from stream.sources.prometheus_series import SeriesMeta, SeriesTable, read_serie
 from stream.sources.prometheus_targets import TARGET_LABELS, Targets, find_targets
 from stream.sources.protocol import Record
 
-BATCH: Final = 256
-"""How many scrape times a poll returns."""
+BATCH_SCRAPES: Final = 256
+BATCH_POINTS: Final = 250_000
+"""How many scrape times, and about how many values, a poll returns at most."""
 
 _KEPT_LABELS: Final = frozenset((*LABELS, *NODE_LABELS, *TARGET_LABELS))
+
+
+class _Scrape(NamedTuple):
+    """The records of one time, and of how many points they were made."""
+
+    records: list[Record]
+    points: int
 
 
 class PrometheusJsonSource:
@@ -52,7 +60,7 @@ class PrometheusJsonSource:
             raise MisuseError(f"{self._shown}: there is no such file")
         self._node = node
         self._machine = machine
-        self._scrapes: Iterator[list[Record]] | None = None
+        self._scrapes: Iterator[_Scrape] | None = None
         self.skipped = 0
 
     @property
@@ -72,14 +80,20 @@ class PrometheusJsonSource:
         """
         if self._scrapes is None:
             self._scrapes = self._read()
-        batch = list(itertools.islice(self._scrapes, BATCH))
-        return list(itertools.chain.from_iterable(batch)) if batch else None
+        batch: list[Record] = []
+        points = 0
+        for scrape in itertools.islice(self._scrapes, BATCH_SCRAPES):
+            batch += scrape.records
+            points += scrape.points
+            if points >= BATCH_POINTS:
+                break
+        return batch if points else None
 
     def close(self) -> None:
         """Give back the memory; nothing comes any more."""
         self._scrapes = iter(())
 
-    def _read(self) -> Iterator[list[Record]]:
+    def _read(self) -> Iterator[_Scrape]:
         table = read_series(self._bytes(), self._shown, SERIES, _kept)
         self.skipped = table.skipped
         targets = find_targets(table, self._shown, self._node)
@@ -107,7 +121,7 @@ def _kept(name: str, labels: Mapping[str, str]) -> SeriesMeta | None:
 
 def _scrapes(
     table: SeriesTable, targets: Targets, mappers: list[KeplerMapper]
-) -> Iterator[list[Record]]:
+) -> Iterator[_Scrape]:
     """The records of each time, nodes in the order of their names."""
     starts = np.flatnonzero(np.diff(table.times_ms, prepend=-1)).tolist()
     for start, end in itertools.pairwise([*starts, len(table.times_ms)]):
@@ -118,7 +132,7 @@ def _scrapes(
                 # Of two exporters on one node, the one that started later: the other's series
                 # linger for some minutes after its end.
                 by_node[targets.nodes[target]] = records
-        yield [record for node in sorted(by_node) for record in by_node[node]]
+        yield _Scrape([each for node in sorted(by_node) for each in by_node[node]], end - start)
 
 
 def _families(

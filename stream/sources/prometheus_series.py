@@ -71,8 +71,9 @@ def read_series(data: bytes, name: str, wanted: Collection[str], keep: Keep) -> 
     """Read the wanted series (bare names) of an answer, as far as they are to be kept.
 
     The answer is ``{metric: [{"metric": labels, "values": [[seconds, "value"]]}]}``, or that of
-    Prometheus' HTTP API to a range query, a matrix with ``__name__`` among the labels. One series is decoded at a time, so that beside the bytes there are never more than its
-    numbers. ``WattstreamError`` names the file (``name``) and the place in it.
+    Prometheus' HTTP API to a range query, a matrix with ``__name__`` among the labels. One series
+    is decoded at a time, so that beside the bytes there are never more than its numbers.
+    ``WattstreamError`` names the file (``name``) and the place in it.
     """
     table = _Builder()
     for place, metric, raw in _raw_series(data, name, wanted):
@@ -92,12 +93,13 @@ def _raw_series(
         outer = _outer.decode(data)
     except msgspec.DecodeError as error:
         raise WattstreamError(f"{name}: {_where(data, error)}") from error
-    lists = outer if "status" not in outer else {"": _matrix(data, name)}
+    lists: Mapping[str, msgspec.Raw] = outer if "status" not in outer else {"": _matrix(data, name)}
     for metric, raw in lists.items():
         if metric and bare_name(metric) not in wanted:
             continue
         place = metric or "data.result"
-        for row, series in enumerate(_decode(_list, raw, name, place)):
+        rows: list[msgspec.Raw] = _decode(_list, raw, name, place)
+        for row, series in enumerate(rows):
             yield f"{place}[{row}]", metric, series
 
 

@@ -48,7 +48,7 @@ def find_targets(table: SeriesTable, name: str, node: str | None) -> Targets:
     _check_roles(table, roles, name)
     numbers = _numbers(table.meta, roles)
     _check_overlap(numbers, roles, name)
-    nodes = [_node(table.meta, numbers, number) for number in range(int(numbers.max()) + 1)]
+    nodes = [_node(table.meta, numbers == i, roles) for i in range(int(numbers.max()) + 1)]
     if node is not None:
         if len(set(nodes)) > 1:
             named = ", ".join(sorted(set(nodes)))
@@ -119,6 +119,8 @@ def _check_overlap(numbers: NDArray[np.int32], roles: _Roles, name: str) -> None
     raise WattstreamError(f"{name}: usage and energy have no interval in common on any node")
 
 
-def _node(meta: Sequence[SeriesMeta], numbers: NDArray[np.int32], number: int) -> str:
-    places = np.flatnonzero(numbers == number).tolist()
+def _node(meta: Sequence[SeriesMeta], mine: NDArray[np.bool_], roles: _Roles) -> str:
+    """The node that the target's series name: those of energy are the likeliest to know."""
+    likeliest = np.flatnonzero(mine & roles.energy).tolist()
+    places = [*likeliest, *np.flatnonzero(mine & ~roles.energy).tolist()]
     return node_named_in(meta[place].labels for place in places) or UNNAMED_NODE

@@ -1,0 +1,179 @@
+"""River's own regressors as experts: one per component, behind the interface of every bank."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from river import compose, forest, linear_model, optim, preprocessing
+
+from estimator.arrays import Floats, State
+from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, restore_experts
+from estimator.regressors import river_state
+
+Export = Callable[[Sequence[Any], Sequence[str]], FrozenExperts]
+"""Turns one regressor per component, and the features' names, into plain arrays."""
+
+
+class RiverBank:
+    """One expert: a river regressor for every component, exported to arrays to predict with.
+
+    A regressor that learns rounds ``together`` sees the mean of a round as one sample, so that a
+    fleet of nodes costs it no more than one; else it sees every sample. Where exporting is dear,
+    it is done only every ``export_seconds`` of event time: the expert then speaks from so long ago.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        regressor: compose.Pipeline,
+        export: Export,
+        features: Sequence[str],
+        components: Sequence[str],
+        *,
+        together: bool,
+        export_seconds: float = 0.0,
+    ) -> None:
+        self.names = (name,)
+        self._features = tuple(features)
+        self._models: list[compose.Pipeline] = [regressor.clone() for _ in components]
+        self._export, self._export_seconds = export, export_seconds
+        self._together = together
+        self._at_seconds = self._exported_at = 0.0
+        self._exported: FrozenExperts | None = None
+
+    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
+        """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
+        self._at_seconds = at_seconds
+        if self._together and len(rows) > 1:
+            rows, watts = rows.mean(axis=0)[None], watts.mean(axis=0)[None]
+        for row, targets in zip(rows.tolist(), watts.tolist(), strict=True):
+            sample = dict(zip(self._features, row, strict=True))
+            for model, target in zip(self._models, targets, strict=True):
+                model.learn_one(sample, target)
+
+    def freeze(self) -> FrozenExperts:
+        """What the regressors would say now (or said when last exported), for ever."""
+        waited = self._at_seconds - self._exported_at
+        if self._exported is None or not 0.0 <= waited < self._export_seconds:
+            self._exported = self._export(self._models, self._features)
+            self._exported_at = self._at_seconds
+        return self._exported
+
+    def state(self) -> State:
+        """Everything that `restore` needs to go on, bit for bit."""
+        return {
+            "models": [river_state.dump(model) for model in self._models],
+            "at_seconds": self._at_seconds,
+            "exported_at": self._exported_at,
+            "exported": None if self._exported is None else self._exported.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self._models = [river_state.load(saved) for saved in state["models"]]
+        self._at_seconds, self._exported_at = state["at_seconds"], state["exported_at"]
+        exported = state["exported"]
+        self._exported = None if exported is None else restore_experts(exported)
+
+
+def linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
+    """River's linear regression by Adam, on features scaled by their greatest value.
+
+    (With a standard scaler and plain gradient descent it diverges on real traces.)
+    """
+    regressor = preprocessing.MaxAbsScaler() | linear_model.LinearRegression(
+        optimizer=optim.Adam(lr=3.0), intercept_lr=0.1
+    )
+    return RiverBank("linear", regressor, _export_linear, features, components, together=True)
+
+
+def amf_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
+    """River's aggregated Mondrian forest: good, and slower than all other experts together."""
+    regressor = preprocessing.MinMaxScaler() | forest.AMFRegressor(
+        n_estimators=10, seed=1, max_nodes=1000
+    )
+    return RiverBank(
+        "amf", regressor, _export_forest, features, components, together=False, export_seconds=30.0
+    )
+
+
+def _export_linear(models: Sequence[compose.Pipeline], features: Sequence[str]) -> FrozenExperts:
+    lines = []
+    for model in models:
+        scaler, regression = model.steps.values()
+        greatest, weights = scaler.abs_max, regression.weights
+        line = [regression.intercept]
+        for feature in features:
+            scale = greatest[feature].get()
+            line.append(weights.get(feature, 0.0) / scale if scale > 0 else 0.0)
+        lines.append(line)
+    coefficients = np.array(lines).T[None]
+    return FrozenPolynomials(np.ones(len(features)), coefficients, order=1)
+
+
+def _export_forest(models: Sequence[compose.Pipeline], features: Sequence[str]) -> FrozenExperts:
+    nodes = _Nodes(features)
+    roots = [
+        [nodes.add_tree(tree, scaler) for tree in trees]
+        for scaler, trees in (model.steps.values() for model in models)
+    ]
+    return nodes.frozen(np.array(roots, dtype=np.int64))
+
+
+class _Nodes:
+    """Collects Mondrian trees as arrays of nodes, children after their parents.
+
+    What a Mondrian tree says is mixed along the path from the leaf to the root, so it depends on
+    the leaf alone: each leaf gets that value, and the tree becomes an ordinary one.
+    """
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self._place = {feature: place for place, feature in enumerate(features)}
+        self._feature: list[int] = []
+        self._threshold: list[float] = []
+        self._left: list[int] = []
+        self._right: list[int] = []
+        self._value: list[float] = []
+
+    def add_tree(self, tree: Any, scaler: preprocessing.MinMaxScaler) -> int:
+        """Add a tree whose thresholds are of scaled features; the number of its root."""
+        root = self._new()
+        # Each entry: the node, its number, and what the path above it says: say + keep * value.
+        waiting: list[tuple[Any, int, float, float]] = [(tree._root, root, 0.0, 1.0)]
+        while waiting:
+            node, number, say, keep = waiting.pop()
+            if node.is_leaf:
+                self._value[number] = say + keep * node.predict()
+                continue
+            share = 0.5 * math.exp(node.weight - node.log_weight_tree)
+            say, keep = say + keep * share * node.predict(), keep * (1.0 - share)
+            low, high = scaler.min[node.feature].get(), scaler.max[node.feature].get()
+            self._feature[number] = self._place[node.feature]
+            self._threshold[number] = low + node.threshold * (high - low)
+            left, right = node.children
+            self._left[number], self._right[number] = self._new(), self._new()
+            waiting.append((right, self._right[number], say, keep))
+            waiting.append((left, self._left[number], say, keep))
+        return root
+
+    def _new(self) -> int:
+        self._feature.append(-1)
+        self._threshold.append(0.0)
+        self._left.append(0)
+        self._right.append(0)
+        self._value.append(0.0)
+        return len(self._feature) - 1
+
+    def frozen(self, roots: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> FrozenTrees:
+        """All trees added, as one expert; ``roots`` [C, T]."""
+        return FrozenTrees(
+            np.array(self._feature, dtype=np.int64),
+            np.array(self._threshold),
+            np.array(self._left, dtype=np.int64),
+            np.array(self._right, dtype=np.int64),
+            np.array(self._value),
+            roots,
+        )

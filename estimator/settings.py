@@ -1,0 +1,172 @@
+"""Every setting, once: name, type, default and what it means.
+
+The environment (``WATTSTREAM_<NAME>``), the file named by ``--config`` (TOML, ``name = value``),
+the flags of the commands and the documentation all derive from the fields of `Settings`. Flags win
+over the environment, the environment over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, get_type_hints
+
+import msgspec
+
+from estimator.errors import MisuseError
+
+PREFIX: Final = "WATTSTREAM_"
+
+_KUBERNETES: Final = re.compile(r"(SERVICE|PORT)(_|$)")
+"""What Kubernetes puts beside ours into the environment for a service called wattstream."""
+
+
+def _help(text: str, **limits: Any) -> msgspec.Meta:
+    return msgspec.Meta(description=text, **limits)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every command honours."""
+
+    data: Annotated[
+        str, _help("Folder of the embedded log, the store and caches", min_length=1)
+    ] = "./wattstream-data"
+    log: Annotated[
+        str,
+        _help("The log: `sqlite:///path`, `memory:`; empty for `log.sqlite` in the data folder"),
+    ] = ""
+    store: Annotated[
+        str, _help("The store: `file:///folder`, `memory:`; empty for `store` in the data folder")
+    ] = ""
+    listen: Annotated[
+        str, _help("Address and port of the model server", pattern=r"^(\[.*\]|[^:]+):\d{1,5}$")
+    ] = "127.0.0.1:8100"
+    socket: Annotated[
+        tuple[str, ...],
+        _help("Path of the estimator's socket; several, separated by commas, are all served"),
+    ] = ("/tmp/estimator.sock",)  # noqa: S108 - Kepler has this path built in
+    socket_mode: Annotated[
+        str, _help("Permissions of the socket, in octal", pattern=r"^0?[0-7]{3}$")
+    ] = "0660"
+    node: Annotated[str, _help("Name of this node; empty for the host's name")] = ""
+    interval: Annotated[
+        float, _help("Seconds between two readings of a live source", gt=0.0, le=3600.0)
+    ] = 3.0
+    sysfs: Annotated[str, _help("Where the kernel's /sys is mounted")] = "/sys"
+    procfs: Annotated[str, _help("Where the kernel's /proc is mounted")] = "/proc"
+    partitions: Annotated[int, _help("Partitions of a topic when it is created", ge=1, le=1024)] = 4
+    retention_hours: Annotated[float, _help("Hours for which the log keeps records", gt=0.0)] = (
+        168.0
+    )
+    retention_mib: Annotated[
+        float, _help("MiB of records that the log keeps per partition", gt=0.0)
+    ] = 1024.0
+    lateness: Annotated[
+        float, _help("Seconds of event time by which a record may be late", ge=0.0, le=3600.0)
+    ] = 10.0
+    commit_interval: Annotated[
+        float, _help("Seconds between two checkpoints", gt=0.0, le=3600.0)
+    ] = 10.0
+    experts: Annotated[
+        tuple[str, ...], _help("Banks of experts in every model: `ridge`, `linear`, `amf`")
+    ] = ("ridge", "linear")
+    refresh_interval: Annotated[
+        float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
+    ] = 2.0
+    log_level: Annotated[str, _help("Least level of what is said: debug, info, warning, error")] = (
+        "info"
+    )
+
+    @property
+    def log_url(self) -> str:
+        """The log's URL, with the default filled in."""
+        return self.log or f"sqlite:{Path(self.data) / 'log.sqlite'}"
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL, with the default filled in."""
+        return self.store or f"file:{Path(self.data) / 'store'}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One setting as the documentation shows it."""
+
+    name: str
+    environment: str
+    default: str
+    help: str
+
+
+def table() -> list[Row]:
+    """All settings in the order of their declaration."""
+    defaults = Settings()
+    rows = []
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        default = getattr(defaults, name)
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        text = hint.__metadata__[0].description
+        rows.append(Row(name, PREFIX + name.upper(), shown, text))
+    return rows
+
+
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None = None
+) -> Settings:
+    """The settings that flags, environment and file make; ``MisuseError`` names what is wrong.
+
+    Flags that are None have not been given.
+    """
+    chosen: dict[str, Any] = {}
+    if config is not None:
+        chosen.update(_checked(_read(config), str(config)))
+    named = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and not _KUBERNETES.match(name.removeprefix(PREFIX))
+    }
+    chosen.update(_checked({k: _listed(k, v) for k, v in named.items()}, "the environment"))
+    chosen.update(_checked({k: v for k, v in flags.items() if v is not None}, "the flags"))
+    return msgspec.convert(chosen, Settings, strict=False)
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        text = config.read_text()
+    except OSError as error:
+        raise MisuseError(f"config file {config}: {error.strerror}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MisuseError(f"config file {config}: {error}") from error
+
+
+def _listed(name: str, value: str) -> Any:
+    """A list from the environment's text, where the setting is a list."""
+    if isinstance(getattr(Settings(), name, None), tuple):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _checked(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The values, each known by name and of the right type."""
+    known = Settings.__struct_fields__
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise MisuseError(f"setting {name!r} in {origin} is unknown{hint}")
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0]
+            raise MisuseError(f"setting {name!r} in {origin} is {value!r}: {reason}") from error
+    return dict(values)

@@ -1,0 +1,81 @@
+"""A unix socket's place in the file system: taken when it is free, given back when it is ours."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from estimator.errors import WattstreamError
+
+BACKLOG: Final = 4096
+"""Kepler does not wait for a place in the queue: a full one refuses it at once."""
+
+_PROBE_SECONDS: Final = 1.0
+_NOBODY: Final = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+class BoundSocket:
+    """A socket that listens at a path, until it is closed; then the path is free again.
+
+    Clients can connect from now on; they wait until somebody accepts them.
+    """
+
+    def __init__(self, path: str | Path, mode: int = 0o660) -> None:
+        """Bind and listen; ``WattstreamError`` if the path is in use or cannot be made."""
+        self.path = Path(path)
+        _make_free(self.path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self.socket.bind(str(self.path))
+            # Nobody can connect before listen(), so nobody sees other permissions than these.
+            self.path.chmod(mode)
+            self.socket.listen(BACKLOG)
+            self._identity = _identity(self.path)
+        except OSError as error:
+            self.socket.close()
+            reason = error.strerror or error
+            raise WattstreamError(
+                f"socket path {self.path}: cannot listen there: {reason}"
+            ) from error
+
+    def close(self) -> None:
+        """Stop listening, and remove the file unless somebody else has put theirs there."""
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self._identity:
+                self.path.unlink()
+        self.socket.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _make_free(path: Path) -> None:
+    """Remove the socket file of a process that is no more."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WattstreamError(f"socket path {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(found.st_mode):
+        raise WattstreamError(f"socket path is in use: {path} is there and is not a socket")
+    answer = _probe(path)
+    if answer not in _NOBODY:
+        why = "a process listens on it" if answer in (0, errno.EAGAIN) else os.strerror(answer)
+        raise WattstreamError(f"socket path is in use: {path}: {why}")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _probe(path: Path) -> int:
+    """The error number of an attempt to connect, 0 if it succeeds."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        return probe.connect_ex(str(path))

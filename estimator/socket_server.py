@@ -1,0 +1,167 @@
+"""The estimator's unix socket: several paths, one loop, models refreshed in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from estimator.answering import Answerer
+from estimator.connection import Connection, Desk, Limits
+from estimator.counts import Counts
+from estimator.errors import MisuseError
+from estimator.refresher import Refresher
+from estimator.socket_path import BACKLOG, BoundSocket
+
+_log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 2.0
+"""Clients wait so long at most for the first models; then they are told that there are none."""
+
+_TICK_SECONDS: Final = 0.1
+"""So often deadlines and the stop event are looked at."""
+
+
+class EstimatorServer:
+    """Serves an answerer at unix sockets; ``refresh`` is called in the background.
+
+    The paths are taken by `bind`, before any model is loaded, so that Kepler never finds its
+    socket missing. Then either `run` in this thread, `run_until_stopped` in a loop, or ``with``,
+    which runs it in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        paths: Sequence[str | Path],
+        *,
+        refresh: Callable[[], object] = lambda: None,
+        refresh_seconds: float = REFRESH_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        mode: int = 0o660,
+        limits: Limits | None = None,
+        counts: Counts | None = None,
+    ) -> None:
+        if not paths:
+            raise MisuseError("socket: no path is given")
+        self.paths = tuple(dict.fromkeys(Path(path) for path in paths))
+        self.counts = counts or Counts()
+        self._answerer = answerer
+        self._limits = limits or Limits()
+        self._mode = mode
+        self._patience = patience_seconds
+        self._bound: list[BoundSocket] = []
+        self._closing = ExitStack()
+        self._refresher = Refresher(refresh, refresh_seconds, self.counts)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def bind(self) -> None:
+        """Take all paths, or none; ``WattstreamError`` if one is in use. Once only."""
+        if self._bound:
+            return
+        with ExitStack() as opened:
+            for path in self.paths:
+                bound = BoundSocket(path, self._mode)
+                opened.callback(bound.close)
+                self._bound.append(bound)
+            self._closing = opened.pop_all()
+
+    def refresh_now(self) -> None:
+        """Look for new models now; what a SIGHUP should call. Does not wait."""
+        self._refresher.refresh_now()
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until the event is set, blocking, in a loop of this thread's own."""
+        self.bind()
+        asyncio.run(self.run_until_stopped(stop))
+
+    async def run_until_stopped(self, stop: threading.Event | asyncio.Event) -> None:
+        """Serve until the event is set; then the sockets are closed and their files removed."""
+        self.bind()
+        with self._closing:
+            desk = Desk(self._answerer.respond, self._limits, self.counts)
+            self._refresher.start()
+            servers: list[asyncio.Server] = []
+            try:
+                await self._await_models(stop)
+                for bound in self._bound:
+                    servers.append(await self._accept(bound, desk))  # noqa: PERF401
+                _log.info("answering at %s", ", ".join(map(str, self.paths)))
+                while not stop.is_set():
+                    await asyncio.sleep(_TICK_SECONDS)
+                    desk.sweep()
+            finally:
+                for server in servers:
+                    server.close()
+                desk.close()
+                self._refresher.stop()
+
+    async def _await_models(self, stop: threading.Event | asyncio.Event) -> None:
+        """Wait for the first refresh, so that the first clients get real answers."""
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + self._patience
+        while not (self._refresher.first_done.is_set() or stop.is_set()) and loop.time() < enough:
+            await asyncio.sleep(0.002)
+
+    async def _accept(self, bound: BoundSocket, desk: Desk) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(
+            lambda: Connection(desk), sock=bound.socket, backlog=BACKLOG
+        )
+
+    def __enter__(self) -> Self:
+        """Bind, here; serve, in a thread."""
+        self.bind()
+        self._thread = threading.Thread(target=self.run, args=(self._stop,), name="estimator")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def serve(server: EstimatorServer) -> None:
+    """Serve in the main thread until SIGTERM or SIGINT; SIGHUP looks for new models.
+
+    Allows itself as many open files as its connections may need, if the system lets it.
+    """
+    stop = threading.Event()
+    server.bind()
+    with _handling(
+        {
+            signal.SIGTERM: stop.set,
+            signal.SIGINT: stop.set,
+            signal.SIGHUP: server.refresh_now,
+        }
+    ):
+        server.run(stop)
+
+
+@contextmanager
+def _handling(actions: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Handle signals by these actions, then again as before."""
+
+    def handler(number: int, _frame: object) -> None:
+        actions[signal.Signals(number)]()
+
+    before = {number: signal.signal(number, handler) for number in actions}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

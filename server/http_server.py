@@ -1,0 +1,145 @@
+"""Runs an application by uvicorn: in a thread of its own, or in the caller's until stopped."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from threading import Event, Thread
+from types import TracebackType
+from typing import Final, Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from estimator.errors import MisuseError, WattstreamError
+
+_START_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 3
+
+
+class HttpServer:
+    """Listens at ``host`` and ``port`` (0: any free one) and serves the application.
+
+    As a context manager it serves from a thread of its own, leaves signals alone, and stops when
+    the context ends: requests under way are finished first. ``run`` serves in the caller's thread;
+    in the main thread SIGINT and SIGTERM stop it, and are raised again once it has.
+    """
+
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._server = _Server(app)
+        self._thread = Thread(target=self._serve, name="http-server", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port, once it listens."""
+        if self._socket is None:
+            raise WattstreamError(f"port {self._port} on {self._host} is not open")
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Where the server is found, once it listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._socket = listen(self._host, self._port)
+        self._thread.start()
+        if not self._server.ready.wait(_START_SECONDS) or not self._server.started:
+            self._stop()
+            raise WattstreamError(f"the HTTP server at {self._host}:{self._port} did not start")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def run(self) -> None:
+        """Serve until `stop` is called or, in the main thread, a signal comes."""
+        self._socket = listen(self._host, self._port)
+        self._serve()
+
+    def stop(self) -> None:
+        """Ask the server to stop, from any thread; does not wait for it."""
+        self._server.should_exit = True
+
+    def _serve(self) -> None:
+        assert self._socket is not None  # noqa: S101 (both callers have opened it)
+        try:
+            self._server.run([self._socket])
+        finally:
+            self._server.ready.set()
+            self._socket.close()
+
+    def _stop(self) -> None:
+        self.stop()
+        self._thread.join()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which says when it has started and tells endless answers to end."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                log_config=None,
+                log_level=logging.WARNING,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self.ready = Event()
+        self._stopping: Event = app.state.stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; ``WattstreamError`` says in one line why there is none."""
+    if not 0 <= port <= 65535:
+        raise MisuseError(f"port is {port}: 0 to 65535 are possible")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise MisuseError(f"host is {host!r}: {error.strerror}") from error
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(2048)
+    except OSError as error:
+        opened.close()
+        raise WattstreamError(_why(error, host, port)) from error
+    return opened
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    where = f"port {port} on {host}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use: stop what listens there, or choose another port"
+    if error.errno == errno.EACCES:
+        return f"{where} is not allowed to this user: choose a port above 1023"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where} cannot be opened: {host} is no address of this machine"
+    return f"{where} cannot be opened: {error.strerror}"

@@ -1,0 +1,93 @@
+"""The two endpoints of kepler-model-server that Kepler 0.7 to 0.9 and its estimator ask."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from estimator.catalog import Catalog, Entry
+from estimator.errors import NoModelError
+from estimator.kepler_weights import weights_answer
+from server.artifact_bytes import ArtifactBytes
+from server.body import read_body
+from server.conditional import Answer, has_already
+from server.errors import error_response
+from server.memo import SnapshotMemo
+from server.model_request import decode_model_request
+from server.models_api import ARCHIVE, JSON, download
+
+_REMEMBERED_BODY: Final = 4096
+"""Longer bodies are answered without being remembered: Kepler's have some 500 bytes."""
+
+
+class KeplerApi:
+    """``POST /model`` and ``GET /best-models``."""
+
+    def __init__(self, catalog: Catalog, artifacts: ArtifactBytes) -> None:
+        self._model = ModelEndpoint(catalog, artifacts)
+
+    def routes(self) -> list[BaseRoute]:
+        """Where these answers are found."""
+        return [Route("/model", self._model, methods=["POST"])]
+
+
+class ModelEndpoint:
+    """``POST /model``: the best model for a machine's metrics, as an ASGI application.
+
+    200 with the weights that Kepler's regressor reads if ``weight`` is true, else with the
+    artifact as a zip whose ETag is its digest. As asking changes nothing, If-None-Match is honoured
+    with 304 as if it were a GET. 400 both when the request makes no sense and when no model fits:
+    that is what kepler-model-server answers, and to Kepler anything but 200 is the same.
+
+    Weights are worked out once per request body and state of the catalog.
+    """
+
+    def __init__(self, catalog: Catalog, artifacts: ArtifactBytes) -> None:
+        self._catalog = catalog
+        self._artifacts = artifacts
+        self._chosen: SnapshotMemo[Entry | Answer] = SnapshotMemo(catalog)
+        self._weights: SnapshotMemo[Answer] = SnapshotMemo(catalog)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await read_body(scope, receive)
+        try:
+            response = await self._answer(scope, body)
+        except NoModelError as error:
+            response = error_response(400, str(error))
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, body: bytes) -> Response:
+        if len(body) > _REMEMBERED_BODY:
+            chosen = self._choose(body)
+        else:
+            chosen = self._chosen.get(body, lambda: self._choose(body))
+        return chosen if isinstance(chosen, Answer) else await self._archive(scope, chosen)
+
+    def _choose(self, body: bytes) -> Entry | Answer:
+        """The chosen model, or its weights if these are asked for."""
+        request = decode_model_request(body)
+        entry = self._catalog.select(request.query())
+        if not request.weight:
+            return entry
+        return self._weights.get(entry.digest, lambda: _weights(entry))
+
+    async def _archive(self, scope: Scope, entry: Entry) -> Response:
+        headers = {
+            **download(f"{entry.manifest.key.slug}.zip"),
+            "content-location": f"/artifacts/{entry.digest}",
+        }
+        if has_already(scope, entry.digest):
+            return Answer(b"", ARCHIVE, entry.digest, headers)
+        data = await self._artifacts.get(entry.digest)
+        return Answer(data, ARCHIVE, entry.digest, headers)
+
+
+def _weights(entry: Entry) -> Answer:
+    body = msgspec.json.encode(weights_answer(entry))
+    return Answer(body, JSON, f"{entry.digest}-{entry.number}")

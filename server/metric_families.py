@@ -1,0 +1,84 @@
+"""The metrics that the server exports; ``docs/metrics.md`` describes the same names."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+_MODEL: Final = ("node_type", "energy_source", "output_type", "feature_group")
+_ERROR: Final = (*_MODEL, "component", "horizon_seconds")
+
+
+class Family(NamedTuple):
+    """One metric: the name as it is queried, what it means, and its labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Literal["counter", "gauge"]:
+        """Counters are those that end in ``_total``, as Prometheus wants it."""
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+    def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
+        """The metric without any series yet."""
+        made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        return made(self.name, self.help, labels=self.labels)
+
+
+FAMILIES: Final = (
+    Family(
+        "wattstream_build_info", "Always 1; the label says which release this is.", ("version",)
+    ),
+    Family("wattstream_store_up", "Whether the store could be read at the last attempt (0 or 1)."),
+    Family("wattstream_models", "Models that are served."),
+    Family(
+        "wattstream_model_samples_total", "Samples that the served model has learned from.", _MODEL
+    ),
+    Family(
+        "wattstream_model_artifact_age_seconds",
+        "Time since the last sample that the served model has learned from.",
+        _MODEL,
+    ),
+    Family("wattstream_model_mae_watts", "Mean absolute error of the recent past.", _ERROR),
+    Family("wattstream_model_rmse_watts", "Root mean square error of the recent past.", _ERROR),
+    Family("wattstream_model_mape_ratio", "Mean absolute error over measured power.", _ERROR),
+    Family("wattstream_model_r2_ratio", "Share of the variance that the model explains.", _ERROR),
+    Family("wattstream_model_bias_watts", "Mean of estimate minus measurement.", _ERROR),
+    Family("wattstream_source_up", "Whether the source gives readings now (0 or 1).", ("source",)),
+    Family(
+        "wattstream_source_since_timestamp_seconds",
+        "When the source came up or went down, in Unix time.",
+        ("source",),
+    ),
+    Family("wattstream_source_records_total", "Records that the source published.", ("source",)),
+    Family("wattstream_source_errors_total", "Times that the source failed.", ("source",)),
+    Family("wattstream_learner_records_total", "Records that the learner has read."),
+    Family("wattstream_learner_samples_total", "Samples that the learner has learned from."),
+    Family(
+        "wattstream_learner_dropped_total",
+        "What did not become a sample, by reason: late, orphaned, duplicate and others.",
+        ("reason",),
+    ),
+    Family(
+        "wattstream_learner_dead_letters_total",
+        "Records that could not be read, by the topic that they came from.",
+        ("topic",),
+    ),
+    Family(
+        "wattstream_learner_lag_records",
+        "Records in the log that the learner has not read yet.",
+        ("topic", "partition"),
+    ),
+    Family(
+        "wattstream_learner_position",
+        "Offset of the next record that the learner will read.",
+        ("topic", "partition"),
+    ),
+    Family("wattstream_checkpoint_age_seconds", "Time since the last checkpoint."),
+    Family("wattstream_checkpoint_duration_seconds", "How long the last checkpoint took."),
+    Family("wattstream_checkpoint_size_bytes", "How large the last checkpoint is."),
+)
+"""Every metric there is, in the order of the answer."""

@@ -1,0 +1,132 @@
+"""``GET /metrics``: how wrong each model is, and how the parts that make them fare.
+
+Everything is read at the moment of the scrape, so that the series of a model end with it.
+``docs/metrics.md`` describes each name.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+import estimator
+from estimator.catalog import Catalog, Entry
+from server.metric_families import FAMILIES
+from server.status import LearnerStatus, SourceStatus, StatusProvider
+
+Values = tuple[str, tuple[str, ...], float]
+"""A series: the family's name, its label values, its value."""
+
+
+class WattstreamCollector(Collector):
+    """Gives prometheus_client the catalog's models and the parts' status."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        provider: StatusProvider,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._provider = provider
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """The families without series: names can be checked without a status."""
+        return [family.empty() for family in FAMILIES]
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family that has series now."""
+        metrics = {family.name: family.empty() for family in FAMILIES}
+        for name, labels, value in self._values():
+            metrics[name].add_metric(labels, value)
+        return [metric for metric in metrics.values() if metric.samples]
+
+    def _values(self) -> Iterator[Values]:
+        entries, status, now = self._catalog.entries, self._provider.status(), self._clock()
+        yield "wattstream_build_info", (estimator.__version__,), 1.0
+        yield "wattstream_store_up", (), float(self._catalog.last_error is None)
+        yield "wattstream_models", (), float(len(entries))
+        for entry in entries:
+            yield from _model_values(entry, now)
+        for source in status.sources or ():
+            yield from _source_values(source)
+        if status.learner is not None:
+            yield from _learner_values(status.learner, now)
+
+
+def _model_values(entry: Entry, now: float) -> Iterator[Values]:
+    manifest = entry.manifest
+    key = manifest.key
+    labels = (key.node_type, key.source, key.output_type, key.feature_group)
+    yield "wattstream_model_samples_total", labels, float(manifest.samples)
+    yield "wattstream_model_artifact_age_seconds", labels, max(0.0, now - manifest.at / 1000)
+    for component, horizons in manifest.errors.items():
+        for horizon, errors in horizons.items():
+            for measure, (name, factor) in _MEASURES.items():
+                value = errors.get(measure)
+                if value is not None and math.isfinite(value):
+                    yield name, (*labels, component, horizon), value * factor
+
+
+_MEASURES: Final = {
+    "mae": ("wattstream_model_mae_watts", 1.0),
+    "rmse": ("wattstream_model_rmse_watts", 1.0),
+    "mape": ("wattstream_model_mape_ratio", 0.01),  # from percent
+    "r2": ("wattstream_model_r2_ratio", 1.0),
+    "bias": ("wattstream_model_bias_watts", 1.0),
+}
+
+
+def _source_values(source: SourceStatus) -> Iterator[Values]:
+    labels = (source.name,)
+    yield "wattstream_source_up", labels, float(source.up)
+    yield "wattstream_source_since_timestamp_seconds", labels, source.since
+    yield "wattstream_source_records_total", labels, float(source.records)
+    yield "wattstream_source_errors_total", labels, float(source.errors)
+
+
+def _learner_values(learner: LearnerStatus, now: float) -> Iterator[Values]:
+    yield "wattstream_learner_records_total", (), float(learner.records)
+    yield "wattstream_learner_samples_total", (), float(learner.samples)
+    for reason, count in learner.dropped.items():
+        yield "wattstream_learner_dropped_total", (reason,), float(count)
+    for topic, count in learner.dead_letters.items():
+        yield "wattstream_learner_dead_letters_total", (topic,), float(count)
+    for one in learner.partitions:
+        labels = (one.topic, str(one.partition))
+        yield "wattstream_learner_lag_records", labels, float(one.lag)
+        yield "wattstream_learner_position", labels, float(one.position)
+    if learner.checkpoint is not None:
+        age = max(0.0, now - learner.checkpoint.at)
+        yield "wattstream_checkpoint_age_seconds", (), age
+        yield "wattstream_checkpoint_duration_seconds", (), learner.checkpoint.duration_seconds
+        yield "wattstream_checkpoint_size_bytes", (), float(learner.checkpoint.size_bytes)
+
+
+class MetricsApi:
+    """``GET /metrics``, in Prometheus's text format or OpenMetrics, as the scraper asks."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
+
+    def routes(self) -> list[BaseRoute]:
+        """Where this answer is found."""
+        return [Route("/metrics", self.metrics)]
+
+    async def metrics(self, request: Request) -> Response:
+        """All series of this moment."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        body = await run_in_threadpool(encode, self._registry)
+        return Response(body, headers={"content-type": content_type})

@@ -1,0 +1,54 @@
+"""``GET /``: the status page, and the files that it is made of, from the package."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.conditional import Answer
+
+_MEDIA_TYPES: Final = {
+    "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "tables.js": "text/javascript; charset=utf-8",
+    "chart.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+
+class Page:
+    """The page's files, read once when the server is made."""
+
+    def __init__(self) -> None:
+        folder = files("server") / "pages"
+        self._answers = {
+            name: _answer((folder / name).read_bytes(), media_type)
+            for name, media_type in _MEDIA_TYPES.items()
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        """Where the page and its files are found."""
+        names = [name for name in self._answers if name != "index.html"]
+        return [
+            Route("/", self.page),
+            *(Route(f"/pages/{name}", self.file) for name in names),
+        ]
+
+    async def page(self, _request: Request) -> Response:
+        """The page itself; all that changes comes to it by ``/live`` and ``/models``."""
+        return self._answers["index.html"]
+
+    async def file(self, request: Request) -> Response:
+        """A style, a script, the icon."""
+        return self._answers[request.url.path.rsplit("/", 1)[1]]
+
+
+def _answer(content: bytes, media_type: str) -> Response:
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    return Answer(content, media_type, tag, {"cache-control": "no-cache"})

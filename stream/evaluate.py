@@ -1,0 +1,88 @@
+"""A recorded trace, test-then-train, through the very path that live data take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from estimator.errors import MisuseError
+from estimator.model import PowerModel
+from estimator.scoring import as_json
+from estimator.store import open_store
+from estimator.vocabulary import HORIZONS
+from stream.checkpoint import Checkpoints
+from stream.collect import Collector
+from stream.learner import Pool
+from stream.log.memory import MemoryLog
+from stream.log.protocol import Message, TopicSpec
+from stream.records import POWER_TOPIC, USAGE_TOPIC
+from stream.sources.protocol import Source
+from stream.worker import Parts, Worker
+
+Report = dict[str, Any]
+
+
+def evaluate(source: Source, pool: Pool, on_collected: Callable[[], None] | None = None) -> Report:
+    """Collect the source into a log, learn the log from its beginning to its end, and report.
+
+    The report is what ``wattstream evaluate --json`` prints. ``seconds`` are those of learning:
+    polling, decoding, joining, predicting, scoring, learning. Raises ``MisuseError`` if nothing
+    could be learned.
+    """
+    dead: list[tuple[Message, str]] = []
+    with MemoryLog() as log:
+        log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC)])
+        with Collector([source], log) as collector:
+            collector.join()
+        if collector.failure is not None:
+            raise collector.failure
+        if on_collected is not None:
+            on_collected()
+        parts = Parts(
+            log=log,
+            pool=pool,
+            checkpoints=Checkpoints(open_store("memory:"), "evaluate"),
+            publisher=None,
+            dead_letter=lambda message, reason: dead.append((message, reason)),
+        )
+        worker = Worker(parts, [0])
+        started = time.perf_counter()
+        worker.run_to_end()
+        seconds = time.perf_counter() - started
+    if dead:
+        raise MisuseError(f"{source.name}: {len(dead)} records are unreadable: {dead[0][1]}")
+    models = worker.shards[0].learner.models
+    if not models:
+        raise MisuseError(f"{source.name}: nothing to learn from: no usage with power beside it")
+    return report(list(models.values()), seconds)
+
+
+def report(models: Sequence[PowerModel], seconds: float) -> Report:
+    """What the models' errors are, by component; the better model's where several have one."""
+    components: dict[str, Mapping[str, Any]] = {}
+    for model in models:
+        for number, component in enumerate(model.components):
+            if not model.ever_positive(number):
+                continue
+            found = _component(model, number)
+            known = components.get(component)
+            if known is None or (found["mae"] or 0.0) < (known["mae"] or 0.0):
+                components[component] = found
+    samples = max(model.samples for model in models)
+    return {
+        "samples": samples,
+        "seconds": round(seconds, 3),
+        "samples_per_second": round(samples / seconds, 1) if seconds > 0 else None,
+        "components": components,
+    }
+
+
+def _component(model: PowerModel, number: int) -> dict[str, Any]:
+    errors = as_json(model.total.errors(0, number))
+    served = {
+        str(horizon): dict(as_json(model.total.errors(place, number)))
+        for place, horizon in enumerate(HORIZONS)
+        if horizon
+    }
+    return {**errors, "served": served}

@@ -1,0 +1,85 @@
+"""From learned models to artifacts in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from estimator.artifact import Artifact, Line, Manifest
+from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from estimator.model import PowerModel
+from estimator.model_key import ModelKey
+from estimator.model_store import ModelStore
+from estimator.scoring import as_json
+from estimator.vocabulary import HORIZONS
+from stream.shard import Shard
+
+FEWEST_SAMPLES: Final = 5
+"""A model of fewer samples is not published."""
+
+
+def artifact_of(
+    key: ModelKey, machine: MachineSpec, model: PowerModel, offsets: Mapping[str, int]
+) -> Artifact | None:
+    """The model as an artifact; None before it has learned anything."""
+    if model.current is None or model.since is None:
+        return None
+    errors = {
+        component: {
+            str(horizon): dict(as_json(model.recent.errors(place, number)))
+            for place, horizon in enumerate(HORIZONS)
+        }
+        for number, component in enumerate(model.components)
+    }
+    manifest = Manifest(
+        key=key,
+        machine=machine,
+        features=list(model.features),
+        components=list(model.components),
+        experts=list(model.experts),
+        horizons=list(HORIZONS),
+        samples=model.samples,
+        since=model.since,
+        at=model.current.at,
+        errors=errors,
+        lines=_lines(model),
+        offsets=dict(offsets),
+    )
+    return Artifact(manifest, model.current)
+
+
+def _lines(model: PowerModel) -> dict[str, Line]:
+    found = model.lines()
+    if found is None:
+        return {}
+    bias, weights, scales = found
+    return {
+        component: Line(
+            bias=float(bias[number]),
+            weights=dict(zip(model.features, weights[:, number].tolist(), strict=True)),
+            scales=dict(zip(model.features, scales.tolist(), strict=True)),
+        )
+        for number, component in enumerate(model.components)
+    }
+
+
+class Publisher:
+    """Publishes the models that have learned something since they were published last."""
+
+    def __init__(self, models: ModelStore) -> None:
+        self._models = models
+        self._published: dict[ModelKey, int] = {}
+
+    def publish(self, shard: Shard) -> int:
+        """Publish what has changed in the shard; how many artifacts that made."""
+        made = 0
+        for key, model in shard.learner.models.items():
+            if model.samples < FEWEST_SAMPLES or model.samples == self._published.get(key):
+                continue
+            machine = shard.learner.machines.get(key.node_type, UNKNOWN_MACHINE)
+            artifact = artifact_of(key, machine, model, shard.positions)
+            if artifact is not None:
+                self._models.publish(artifact)
+                made += 1
+            self._published[key] = model.samples
+        return made

@@ -1,0 +1,1 @@
+"""A physical model of servers: what they run, what that draws, and what their meters say of it."""

@@ -1,0 +1,196 @@
+"""The learner's loop: poll, read, merge, join, learn, and commit from time to time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from estimator.errors import LogUnavailableError, StoreError
+from stream import checkpoint
+from stream.checkpoint import Checkpoints
+from stream.join import LATENESS_SECONDS
+from stream.learner import Observer, Pool
+from stream.log.protocol import Log, Message, Reader, TopicPartition
+from stream.merge import Merge
+from stream.publisher import Publisher
+from stream.records import POWER_TOPIC, USAGE_TOPIC
+from stream.shard import DeadLetter, Shard, read
+
+_log = logging.getLogger(__name__)
+
+TOPICS = (USAGE_TOPIC, POWER_TOPIC)
+_POLLED = 512
+"""Messages of one poll at the most."""
+_QUEUED = 4 * _POLLED
+"""A topic with so many entries waiting for the other topic is not polled further."""
+
+
+@dataclass(frozen=True)
+class LastCommit:
+    """The last commit: when it ended (Unix seconds), how long it took, how much it wrote."""
+
+    at: float
+    seconds: float
+    bytes: int
+
+
+@dataclass
+class Parts:
+    """What a worker works with, so that it takes one argument instead of ten."""
+
+    log: Log
+    pool: Pool
+    checkpoints: Checkpoints
+    publisher: Publisher | None
+    dead_letter: DeadLetter
+    group: str = "wattstream"
+    lateness_seconds: float = LATENESS_SECONDS
+    commit_seconds: float = 10.0
+    observer: Observer | None = None
+    clock: Callable[[], float] = time.time
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Worker:
+    """Learns from some partitions of the log. One thread; `status` figures may be read by others.
+
+    A crash at any moment loses nothing and learns nothing twice: shards go on from their last
+    checkpoint, which holds the offsets that it was made at.
+    """
+
+    def __init__(self, parts: Parts, partitions: Sequence[int]) -> None:
+        self._parts = parts
+        self.shards = {number: self._shard(number) for number in partitions}
+        self._merges = {number: Merge(parts.clock) for number in partitions}
+        self._committed_at = parts.clock()
+        self._dirty = False
+        self.last_commit: LastCommit | None = None
+
+    def _shard(self, number: int) -> Shard:
+        parts = self._parts
+        shard = Shard(
+            number, parts.pool, parts.dead_letter, parts.lateness_seconds, parts.observer
+        )
+        state = parts.checkpoints.read(number)
+        if state is not None:
+            shard.restore(state)
+            return shard
+        for topic in TOPICS:
+            shard.positions[topic] = parts.log.begin_offsets(topic)[TopicPartition(topic, number)]
+        return shard
+
+    def run(self) -> None:
+        """Learn until ``stop`` is set; then commit what was learned."""
+        stop = self._parts.stop
+        reader = self._reader()
+        try:
+            while not stop.is_set():
+                try:
+                    self.step(reader, timeout_seconds=0.5)
+                except LogUnavailableError as error:
+                    _log.warning("the log cannot be read, trying again: %s", error)
+                    stop.wait(2.0)
+            self.commit()
+        finally:
+            reader.close()
+
+    def run_to_end(self) -> None:
+        """Learn all that is in the log now, as if nothing would ever follow; do not commit."""
+        ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
+        reader = self._reader()
+        try:
+            while not self._mark_ended(ends):
+                self._take(reader.poll(_POLLED, 1.0), reader)
+            for shard in self.shards.values():
+                shard.learner.flush()
+        finally:
+            reader.close()
+
+    def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]]) -> bool:
+        """Note which topics have been read to their end; whether all of them have."""
+        for number, shard in self.shards.items():
+            merge = self._merges[number]
+            for place, topic in enumerate(TOPICS):
+                taken = shard.positions[topic] + merge.waiting(place)
+                merge.ended[place] = taken >= ends[topic][TopicPartition(topic, number)]
+            self._process(number)
+        return all(all(merge.ended) for merge in self._merges.values())
+
+    def _reader(self) -> Reader:
+        positions = {
+            TopicPartition(topic, number): shard.positions[topic]
+            for number, shard in self.shards.items()
+            for topic in TOPICS
+        }
+        return self._parts.log.reader(positions)
+
+    def step(self, reader: Reader, timeout_seconds: float) -> int:
+        """Poll once and learn what came; commit when it is time. How many messages came."""
+        messages = reader.poll(_POLLED, timeout_seconds)
+        self._take(messages, reader)
+        if self._parts.clock() - self._committed_at >= self._parts.commit_seconds:
+            self.commit()
+        return len(messages)
+
+    def _take(self, messages: Sequence[Message], reader: Reader) -> None:
+        for message in messages:
+            self._merges[message.partition].add(TOPICS.index(message.topic), read(message))
+        for number in self.shards:
+            self._process(number)
+            self._balance(number, reader)
+
+    def _process(self, number: int) -> None:
+        shard, merge = self.shards[number], self._merges[number]
+        while (entry := merge.next()) is not None:
+            shard.process(entry)
+            self._dirty = True
+
+    def _balance(self, number: int, reader: Reader) -> None:
+        """Read no more of a topic that is far ahead of the other: memory stays bounded."""
+        for place, topic in enumerate(TOPICS):
+            partition = [TopicPartition(topic, number)]
+            if self._merges[number].waiting(place) >= _QUEUED:
+                reader.pause(partition)
+            else:
+                reader.resume(partition)
+
+    def commit(self) -> bool:
+        """Write every shard, publish what changed; whether it worked (else it is tried again).
+
+        1. Freeze the state in memory.
+        2. Write it to the store under a new name.
+        3. Make that name the current one, at once.
+        4. Publish changed artifacts.
+        5. Commit the offsets to the log, for lag monitoring only.
+
+        A crash before 3 goes on from the checkpoint before; after it, from this one, and what 4
+        and 5 did not do is done by the next commit.
+        """
+        parts, started = self._parts, time.perf_counter()
+        self._committed_at = parts.clock()
+        if not self._dirty:
+            return True
+        written = 0
+        try:
+            for number, shard in self.shards.items():
+                data = checkpoint.encode(shard.state())  # 1
+                written += len(data)
+                parts.checkpoints.write(number, data)  # 2, 3
+                if parts.publisher is not None:
+                    parts.publisher.publish(shard)  # 4
+                parts.log.commit(parts.group, self._offsets(shard))  # 5
+        except (StoreError, LogUnavailableError) as error:
+            _log.warning("could not commit, learning goes on in memory: %s", error)
+            return False
+        self._dirty = False
+        self.last_commit = LastCommit(parts.clock(), time.perf_counter() - started, written)
+        return True
+
+    def _offsets(self, shard: Shard) -> dict[TopicPartition, int]:
+        return {
+            TopicPartition(topic, shard.partition): offset
+            for topic, offset in shard.positions.items()
+        }
