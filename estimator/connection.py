@@ -94,7 +94,7 @@ class Desk:
         while self.connections:
             next(iter(self.connections)).abort()
         if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor.shutdown(cancel_futures=True)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         if self in self._desk.connections:
             self._desk.connections.move_to_end(self)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
         """Where to read into: one buffer for all, emptied before the next one reads."""
         return self._desk.receive_buffer
 
@@ -203,8 +203,7 @@ class Connection(asyncio.BufferedProtocol):
     def _respond(self, document: bytes) -> Answer:
         try:
             return self._desk.respond(document)
-        except Exception:
-            # The border of a connection: hanging up costs the client one answer, no more.
+        except Exception:  # noqa: BLE001  # the border of a connection: it costs one answer
             _log.exception("no answer to a request of %d bytes", len(document))
             return Answer(b"", 0, "internal")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
 class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Callable
+from typing import Final, TypeVar
+
 import msgspec
 
-from estimator.artifact import Artifact
+from estimator.artifact import Artifact, Manifest, decode, digest, encode
+from estimator.errors import (
+    ConflictError,
+    DamagedError,
+    MisuseError,
+    NotFoundError,
+    StoreError,
+)
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
-from estimator.store import Store
+from estimator.store import Store, Stored
+
+SCHEMA: Final = 1
+
+_NODE_TYPES: Final = "node_types.json"
+_ATTEMPTS: Final = 100
+"""A conflict means that somebody else got on: so many in a row mean that something is wrong."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One published artifact of a model; ``at`` and ``errors`` are its manifest's."""
+    """One published artifact of a model; all but its digest is its manifest's."""
 
     digest: str
     at: int
@@ -31,32 +54,239 @@ class ModelIndex(msgspec.Struct, frozen=True):
     versions: list[Version]
 
 
+class NodeTypes(msgspec.Struct, frozen=True):
+    """The numbers by which Kepler calls node types."""
+
+    schema: int
+    numbers: dict[str, int]
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    schema: int
+
+
+class NewerSchemaError(DamagedError):
+    """A later release wrote it: what it says is right, and must not be written over."""
+
+
 class ModelStore:
-    """Publishes artifacts to a store and reads them back."""
+    """Publishes artifacts to a store and reads them back; several processes may do so at once.
+
+    After `indexes`, ``unreadable`` has the slugs of those indexes that are there and damaged.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._numbers: dict[str, int] = {}
+        self._read: dict[str, tuple[str, ModelIndex]] = {}
+        self._warned: dict[str, str] = {}
+        self.unreadable: frozenset[str] = frozenset()
 
     def publish(self, artifact: Artifact, keep: int = 10) -> str:
-        """Make the artifact its model's current version; returns its digest."""
-        raise NotImplementedError
+        """Make the artifact its model's current version; returns its digest.
+
+        Steps: 1. number the node type; 2. write the artifact; 3. make it current in the index;
+        4. delete what the index has dropped, so that ``keep`` versions stay. After a crash at any
+        step the index names whole artifacts only. Publishing what is current does nothing.
+        """
+        if keep < 1:
+            raise MisuseError(f"keep is {keep}: at least 1 version stays")
+        data = encode(artifact)
+        name, manifest = digest(data), artifact.manifest
+        self.number(manifest.key.node_type)  # 1
+        path, dropped = _index_path(manifest.key.slug), list[str]()
+        written = False
+        for _ in range(_ATTEMPTS):
+            old, tag = self._index_to_change(path)
+            if old is not None and old.key != manifest.key:
+                raise StoreError(f"{path} is of {old.key}: {manifest.key} has the same name")
+            if old is not None and old.current == name:
+                return name
+            if not written:
+                self._store.put(_artifact_path(name), data)  # 2
+                written = True
+            index, dropped = _grown(old, _version(name, manifest), manifest.key, keep)
+            if self._swap(path, index, tag):  # 3
+                break
+        else:
+            raise ConflictError(f"{path} was changed by others {_ATTEMPTS} times in a row")
+        self._drop(dropped)  # 4
+        return name
 
     def indexes(self) -> dict[str, ModelIndex]:
-        """The readable index of every model, by slug."""
-        raise NotImplementedError
+        """The index of every model by slug; damaged ones are said in the log and left out."""
+        found: dict[str, ModelIndex] = {}
+        unreadable = set()
+        for path in self._store.list("models"):
+            slug = _slug(path)
+            if path != _index_path(slug):
+                continue
+            try:
+                found[slug] = self._index(path)[0]
+                self._warned.pop(path, None)
+            except NotFoundError:
+                continue
+            except DamagedError as error:
+                unreadable.add(slug)
+                self._warn_once(path, f"{error}")
+        known, paths = self._read, map(_index_path, found)
+        self._read = {path: known[path] for path in paths if path in known}
+        self.unreadable = frozenset(unreadable)
+        return found
 
     def artifact(self, digest: str) -> Artifact:
         """The artifact with this digest; ``NotFoundError`` or ``DamagedError``."""
-        raise NotImplementedError
+        data = self.artifact_bytes(digest)
+        try:
+            return decode(data)
+        except DamagedError as error:
+            raise DamagedError(f"{_artifact_path(digest)}: {error}") from error
 
     def artifact_bytes(self, digest: str) -> bytes:
-        """The bytes of the artifact with this digest, checked."""
-        raise NotImplementedError
+        """The bytes of the artifact with this digest; ``NotFoundError`` or ``DamagedError``."""
+        if not _DIGEST.fullmatch(digest):
+            raise NotFoundError(f"artifact is {digest[:80]!r}: 64 hexadecimal digits are needed")
+        data = self._store.get(_artifact_path(digest)).data
+        if _digest_of(data) != digest:
+            raise DamagedError(f"{_artifact_path(digest)} has digest {_digest_of(data)}")
+        return data
 
     def roll_back(self, slug: str, digest: str) -> None:
-        """Make an older version of the model current again."""
-        raise NotImplementedError
+        """Make another version of the model current; ``NotFoundError`` if it is not kept."""
+        path = _index_path(slug)
+        self.artifact(digest)
+        for _ in range(_ATTEMPTS):
+            index, tag = self._index(path)
+            if digest not in {version.digest for version in index.versions}:
+                raise NotFoundError(f"{path}: has no version {digest}")
+            if index.current == digest:
+                return
+            if self._swap(path, msgspec.structs.replace(index, current=digest), tag):
+                return
+        raise ConflictError(f"{path} was changed by others {_ATTEMPTS} times in a row")
 
     def number(self, node_type: MachineSpec | str) -> int:
-        """The node type's number for Kepler: the same for ever, first come first numbered."""
-        raise NotImplementedError
+        """The node type's number for Kepler, from 1: first come, first numbered, for ever."""
+        name = node_type.node_type if isinstance(node_type, MachineSpec) else node_type
+        for _ in range(_ATTEMPTS):
+            if name in self._numbers:
+                return self._numbers[name]
+            numbers, tag = self._node_types()
+            if name not in numbers:
+                numbers[name] = max(numbers.values(), default=0) + 1
+                if not self._swap(_NODE_TYPES, NodeTypes(SCHEMA, numbers), tag):
+                    continue
+            self._numbers = numbers
+        raise ConflictError(f"{_NODE_TYPES} was changed by others {_ATTEMPTS} times in a row")
+
+    def _node_types(self) -> tuple[dict[str, int], str | None]:
+        try:
+            stored = self._store.get(_NODE_TYPES)
+        except NotFoundError:
+            return {}, None
+        try:
+            return _decoded(stored.data, _NODE_TYPES, NodeTypes).numbers, stored.tag
+        except NewerSchemaError:
+            raise
+        except DamagedError as error:
+            self._warn_once(_NODE_TYPES, f"{error}; node types are numbered anew")
+            return dict(self._numbers), stored.tag
+
+    def _index(self, path: str) -> tuple[ModelIndex, str]:
+        stored = self._store.get(path)
+        return self._parsed(path, stored), stored.tag
+
+    def _index_to_change(self, path: str) -> tuple[ModelIndex | None, str | None]:
+        """The index and its tag; a damaged one counts as none, to be replaced."""
+        try:
+            stored = self._store.get(path)
+        except NotFoundError:
+            return None, None
+        try:
+            return self._parsed(path, stored), stored.tag
+        except NewerSchemaError:
+            raise
+        except DamagedError as error:
+            self._warn_once(path, f"{error}; it is begun anew")
+            return None, stored.tag
+
+    def _parsed(self, path: str, stored: Stored) -> ModelIndex:
+        known = self._read.get(path)
+        if known is not None and known[0] == stored.tag:
+            return known[1]
+        index = _decoded(stored.data, path, ModelIndex)
+        if _index_path(index.key.slug) != path:
+            raise DamagedError(f"{path} is of {index.key.slug}")
+        if index.current not in {version.digest for version in index.versions}:
+            raise DamagedError(f"{path}: current is {index.current!r}, which is no version of it")
+        self._read[path] = stored.tag, index
+        return index
+
+    def _swap(self, path: str, content: msgspec.Struct, tag: str | None) -> bool:
+        """Write if the tag is still right; whether it was."""
+        try:
+            self._store.swap(path, msgspec.json.encode(content), tag)
+        except ConflictError:
+            return False
+        return True
+
+    def _drop(self, digests: list[str]) -> None:
+        # An artifact's key is in its bytes: no other model's index can name the same digest.
+        for old in digests:
+            try:
+                self._store.delete(_artifact_path(old))
+            except StoreError as error:
+                _log.warning("%s stays although no index names it: %s", _artifact_path(old), error)
+
+    def _warn_once(self, path: str, reason: str) -> None:
+        if self._warned.get(path) != reason:
+            self._warned[path] = reason
+            _log.warning("%s", reason)
+
+
+_digest_of: Final[Callable[[bytes], str]] = digest
+"""For methods where ``digest`` is an argument."""
+
+
+def _index_path(slug: str) -> str:
+    return f"models/{slug}.json"
+
+
+def _slug(path: str) -> str:
+    return path.removeprefix("models/").removesuffix(".json")
+
+
+def _artifact_path(digest: str) -> str:
+    return f"artifacts/{digest}.zip"
+
+
+def _version(name: str, manifest: Manifest) -> Version:
+    return Version(
+        digest=name,
+        at=manifest.at,
+        samples=manifest.samples,
+        errors=manifest.errors,
+        machine=manifest.machine,
+        features=manifest.features,
+        components=manifest.components,
+    )
+
+
+def _grown(
+    old: ModelIndex | None, new: Version, key: ModelKey, keep: int
+) -> tuple[ModelIndex, list[str]]:
+    """The index with the new version as its current one, and the digests that it drops."""
+    before = [] if old is None else old.versions
+    versions = [*(version for version in before if version.digest != new.digest), new]
+    dropped = [version.digest for version in versions[:-keep]]
+    return ModelIndex(SCHEMA, key, new.digest, versions[-keep:]), dropped
+
+
+def _decoded(data: bytes, path: str, kind: type[T]) -> T:
+    try:
+        schema = msgspec.json.decode(data, type=_Versioned).schema
+        if schema != SCHEMA:
+            raise NewerSchemaError(f"{path}: schema is {schema}: this release reads {SCHEMA}")
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error

@@ -127,7 +127,8 @@ def load(
     """
     chosen: dict[str, Any] = {}
     if config is not None:
-        chosen.update(_checked(_read(config), str(config)))
+        read = {name: _listed(name, value) for name, value in _read(config).items()}
+        chosen.update(_checked(read, str(config)))
     named = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
@@ -149,9 +150,9 @@ def _read(config: Path) -> dict[str, Any]:
         raise MisuseError(f"config file {config}: {error}") from error
 
 
-def _listed(name: str, value: str) -> Any:
-    """A list from the environment's text, where the setting is a list."""
-    if isinstance(getattr(Settings(), name, None), tuple):
+def _listed(name: str, value: Any) -> Any:
+    """A list from a text, where the setting is a list."""
+    if isinstance(value, str) and isinstance(getattr(Settings(), name, None), tuple):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +27,8 @@ REFRESH_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 2.0
 """Clients wait so long at most for the first models; then they are told that there are none."""
 
+_SPARE_FILES: Final = 64
+"""Files beside connections: the store's, the log's, the listeners'."""
 _TICK_SECONDS: Final = 0.1
 """So often deadlines and the stop event are looked at."""
 
@@ -54,7 +58,7 @@ class EstimatorServer:
         self.paths = tuple(dict.fromkeys(Path(path) for path in paths))
         self.counts = counts or Counts()
         self._answerer = answerer
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._mode = mode
         self._patience = patience_seconds
         self._bound: list[BoundSocket] = []
@@ -74,6 +78,10 @@ class EstimatorServer:
                 self._bound.append(bound)
             self._closing = opened.pop_all()
 
+    def close(self) -> None:
+        """Give up the paths without having served; after serving there is nothing to do."""
+        self._closing.close()
+
     def refresh_now(self) -> None:
         """Look for new models now; what a SIGHUP should call. Does not wait."""
         self._refresher.refresh_now()
@@ -87,7 +95,7 @@ class EstimatorServer:
         """Serve until the event is set; then the sockets are closed and their files removed."""
         self.bind()
         with self._closing:
-            desk = Desk(self._answerer.respond, self._limits, self.counts)
+            desk = Desk(self._answerer.respond, _affordable(self.limits), self.counts)
             self._refresher.start()
             servers: list[asyncio.Server] = []
             try:
@@ -102,6 +110,7 @@ class EstimatorServer:
                 for server in servers:
                     server.close()
                 desk.close()
+                await asyncio.sleep(0)  # the transports' last turn
                 self._refresher.stop()
 
     async def _await_models(self, stop: threading.Event | asyncio.Event) -> None:
@@ -133,6 +142,7 @@ class EstimatorServer:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self.close()
 
 
 def serve(server: EstimatorServer) -> None:
@@ -142,6 +152,7 @@ def serve(server: EstimatorServer) -> None:
     """
     stop = threading.Event()
     server.bind()
+    _allow_files(server.limits.most_connections + _SPARE_FILES)
     with _handling(
         {
             signal.SIGTERM: stop.set,
@@ -150,6 +161,24 @@ def serve(server: EstimatorServer) -> None:
         }
     ):
         server.run(stop)
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise this process's soft limit of open files to so many, as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _affordable(limits: Limits) -> Limits:
+    """The limits with no more connections than there may be open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return limits
+    most = max(1, min(limits.most_connections, soft - _SPARE_FILES))
+    return replace(limits, most_connections=most)
 
 
 @contextmanager

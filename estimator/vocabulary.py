@@ -34,7 +34,13 @@ HORIZONS: Final = (0, 60, 300, 1200)
 """The ages in seconds at which models are scored and weighed; 0 stands for the next sample."""
 
 GAUGE_FEATURES: Final = frozenset(
-    {"cpu_scaling_frequency_hertz", "node_info", "procs_running", "cgroupfs_memory_usage_bytes"}
+    {
+        "cgroupfs_memory_usage_bytes",
+        "cpu_scaling_frequency_hertz",
+        "kubelet_memory_bytes",
+        "node_info",
+        "procs_running",
+    }
 )
 """Features whose value is a level now; every other feature is a counter or its rate."""
 

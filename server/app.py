@@ -6,24 +6,30 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from threading import Event
+from typing import Final
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from estimator.catalog import Catalog
+from estimator.counts import Counts
 from estimator.model_store import ModelStore
+from estimator.refresher import Refresher
 from server.artifact_bytes import ArtifactBytes
 from server.errors import exception_handlers
 from server.health import HealthApi
 from server.kepler_api import KeplerApi
+from server.last_status import KEPT_SECONDS, LastStatus
 from server.live import Live
 from server.live_api import LiveApi
 from server.metrics import MetricsApi, WattstreamCollector
 from server.models_api import ModelsApi
 from server.page import Page
-from server.refresh import REFRESH_SECONDS, Refresher
 from server.security import SecurityHeaders
 from server.status import ServerAlone, StatusProvider
+
+REFRESH_SECONDS: Final = 2.0
 
 
 def make_app(
@@ -33,31 +39,36 @@ def make_app(
     live: Live | None = None,
     *,
     refresh_seconds: float = REFRESH_SECONDS,
+    status_seconds: float = KEPT_SECONDS,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The application that serves the catalog's models, and shows the parts that run beside it.
 
     Without ``provider`` and ``live`` it serves alone, as ``wattstream serve`` does. While it runs
-    (between its lifespan's start and end) it refreshes the catalog every ``refresh_seconds``.
+    (between its lifespan's start and end) it refreshes the catalog every ``refresh_seconds``, and
+    it asks the provider at most every ``status_seconds``.
     ``app.state.stopping`` is an event that ends what would go on for ever, the pages' streams.
     """
-    provider = provider or ServerAlone()
     artifacts = ArtifactBytes(models.artifact_bytes)
-    health = HealthApi(catalog, provider)
+    last = LastStatus(provider or ServerAlone(), status_seconds)
     stopping = Event()
     parts = (
         KeplerApi(catalog, artifacts),
         ModelsApi(catalog, models, artifacts),
-        health,
-        MetricsApi(WattstreamCollector(catalog, provider, clock)),
-        LiveApi(live or Live(), catalog, provider, health, stopping),
+        HealthApi(catalog, last),
+        MetricsApi(WattstreamCollector(catalog, last, clock)),
+        LiveApi(live or Live(), catalog, last, stopping),
         Page(),
     )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        with Refresher(catalog, refresh_seconds):
+        refresher = Refresher(catalog.refresh, refresh_seconds, Counts())
+        refresher.start()
+        try:
             yield
+        finally:
+            await run_in_threadpool(refresher.stop)
 
     app = Starlette(
         routes=[route for part in parts for route in part.routes()],

@@ -9,15 +9,16 @@ from starlette.routing import BaseRoute, Route
 
 from estimator.catalog import Catalog
 from server.errors import error_response
-from server.status import StatusProvider
+from server.last_status import LastStatus
+from server.status import Status
 
 
 class HealthApi:
     """``GET /healthz`` and ``GET /readyz``."""
 
-    def __init__(self, catalog: Catalog, provider: StatusProvider) -> None:
+    def __init__(self, catalog: Catalog, last: LastStatus) -> None:
         self._catalog = catalog
-        self._provider = provider
+        self._last = last
 
     def routes(self) -> list[BaseRoute]:
         """Where these answers are found."""
@@ -32,16 +33,17 @@ class HealthApi:
 
         A store that has failed since its models were read does not count: they are served on.
         """
-        missing = self.missing()
+        missing = what_is_missing(self._catalog, await self._last.status_soon())
         if missing:
             return error_response(503, f"not ready: {'; '.join(missing)}", missing=missing)
         body = msgspec.json.encode({"status": "ready", "models": len(self._catalog.entries)})
         return Response(body, media_type="application/json")
 
-    def missing(self) -> list[str]:
-        """What keeps the server from being ready, one sentence each."""
-        missing = list(self._provider.status().missing)
-        if not self._catalog.entries:
-            why = self._catalog.last_error
-            missing.insert(0, f"no model to serve: {why or 'none has been published yet'}")
-        return missing
+
+def what_is_missing(catalog: Catalog, status: Status) -> list[str]:
+    """What keeps the server from being ready, one sentence each."""
+    missing = list(status.missing)
+    if not catalog.entries:
+        why = catalog.last_error
+        missing.insert(0, f"no model to serve: {why or 'none has been published yet'}")
+    return missing

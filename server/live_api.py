@@ -26,9 +26,9 @@ from starlette.routing import BaseRoute, Route
 
 from estimator.catalog import Catalog
 from server.errors import error_response
-from server.health import HealthApi
+from server.health import what_is_missing
+from server.last_status import LastStatus
 from server.live import Live, Reading
-from server.status import StatusProvider
 
 PERIOD_SECONDS: Final = 0.5
 STREAMS: Final = 32
@@ -49,15 +49,13 @@ class LiveApi:
         self,
         live: Live,
         catalog: Catalog,
-        provider: StatusProvider,
-        health: HealthApi,
+        last: LastStatus,
         stopping: Event,
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
         self._live = live
         self._catalog = catalog
-        self._provider = provider
-        self._health = health
+        self._last = last
         self._stopping = stopping
         self._pause = pause
         self._streams = 0
@@ -79,10 +77,10 @@ class LiveApi:
         """The events of one stream, encoded."""
         self._streams += 1
         try:
-            view = _View(self._live, self._catalog, self._provider, self._health)
+            view = _View(self._live, self._catalog, self._last)
             quiet = 0
             while not self._stopping.is_set():
-                events = view.events()
+                events = await view.events()
                 quiet = 0 if events else quiet + 1
                 if quiet >= _QUIET_PERIODS:
                     events, quiet = b": still here\n\n", 0
@@ -96,20 +94,17 @@ class LiveApi:
 class _View:
     """What one reader has been told already."""
 
-    def __init__(
-        self, live: Live, catalog: Catalog, provider: StatusProvider, health: HealthApi
-    ) -> None:
+    def __init__(self, live: Live, catalog: Catalog, last: LastStatus) -> None:
         self._live = live
         self._catalog = catalog
-        self._provider = provider
-        self._health = health
+        self._last = last
         self._number: int | None = None
         self._status = b""
         self._entries: object = None
 
-    def events(self) -> bytes:
+    async def events(self) -> bytes:
         """What is new, as events; empty if nothing is."""
-        return self._power() + self._news() + self._models()
+        return self._power() + await self._news() + self._models()
 
     def _power(self) -> bytes:
         readings = self._live.since(self._number or 0)
@@ -119,14 +114,14 @@ class _View:
         self._number = readings[-1].number if readings else 0
         return _event("snapshot" if first else "power", _rows(readings))
 
-    def _news(self) -> bytes:
-        status = self._provider.status()
+    async def _news(self) -> bytes:
+        status = await self._last.status_soon()
         event = _event(
             "status",
             {
                 "sources": status.sources,
                 "learner": status.learner,
-                "missing": self._health.missing(),
+                "missing": what_is_missing(self._catalog, status),
                 "store_error": self._catalog.last_error,
                 "left_out": self._live.left_out > 0,
             },

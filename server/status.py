@@ -63,7 +63,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusProvider(Protocol):
-    """Whoever composes the parts. Asked from any thread, often: must be quick and not raise."""
+    """Whoever composes the parts. Asked from any thread, about twice a second."""
 
     def status(self) -> Status:
         """The parts as they are now."""

@@ -42,6 +42,10 @@ class Merge:
         """Queue an entry of the usage (0) or the power (1) topic."""
         self._queues[topic].append(entry)
 
+    def put_back(self, topic: int, entry: Entry) -> None:
+        """Queue an entry again, as the next of its topic: it could not be processed now."""
+        self._queues[topic].appendleft(entry)
+
     def waiting(self, topic: int) -> int:
         """How many entries of a topic are queued."""
         return len(self._queues[topic])

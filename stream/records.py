@@ -22,7 +22,9 @@ FUTURE_SECONDS: Final = 3600.0
 """A record may be that much ahead of the time at which the log took it."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e100)]
+"""Beyond the upper bound, sums and squares would overflow."""
+UnixMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Mode = Literal["counter", "rate"]
 
 
@@ -44,7 +46,7 @@ class UsageRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     v: int
     node: Name
-    at: Annotated[int, msgspec.Meta(ge=0)]
+    at: UnixMs
     mode: Mode
     interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     machine: MachineSpec = UNKNOWN_MACHINE
@@ -66,7 +68,7 @@ class PowerRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     v: int
     node: Name
-    at: Annotated[int, msgspec.Meta(ge=0)]
+    at: UnixMs
     source: Name
     zones: list[Zone] | None = None
     watts: dict[str, Amount] | None = None
@@ -132,6 +134,8 @@ def decode_power(data: bytes, appended_ms: int | None = None) -> PowerRecord:
 def _decode(decoder: msgspec.json.Decoder[R], data: bytes) -> R:
     try:
         record = decoder.decode(data)
+    except RecursionError as error:
+        raise RecordError("nesting is too deep") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(_unknown_version(data) or f"{error}") from error
     if record.v != VERSION:
@@ -143,7 +147,7 @@ def _unknown_version(data: bytes) -> str | None:
     """Why a record of another version cannot be read, whatever else its fields look like."""
     try:
         version = _version.decode(data).v
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if version == VERSION else f"v is {version}: this release reads version {VERSION}"
 

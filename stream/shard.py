@@ -56,14 +56,7 @@ class Shard:
         if record is None:
             self._bury(message, entry.reason)
         elif isinstance(record, PowerRecord):
-            self.counts["power_records"] += 1
-            try:
-                samples = self.join.add_power(record)
-            except RecordError as error:
-                samples = []
-                self._bury(message, str(error))
-            for sample in samples:
-                self.learner.learn_one(sample)
+            self._learn_power(message, record)
         else:
             self.counts["usage_records"] += 1
             for sample in self.join.add_usage(record):
@@ -73,9 +66,19 @@ class Shard:
             self.counts["skipped_messages"] += skipped
         self.positions[message.topic] = message.offset + 1
 
+    def _learn_power(self, message: Message, record: PowerRecord) -> None:
+        try:
+            samples = self.join.add_power(record)
+        except RecordError as error:
+            self._bury(message, str(error))
+            return
+        self.counts["power_records"] += 1
+        for sample in samples:
+            self.learner.learn_one(sample)
+
     def _bury(self, message: Message, reason: str) -> None:
-        self.counts["dead_letters"] += 1
         self._dead_letter(message, reason)
+        self.counts[f"dead {message.topic}"] += 1
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next entry."""

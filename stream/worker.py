@@ -71,9 +71,7 @@ class Worker:
 
     def _shard(self, number: int) -> Shard:
         parts = self._parts
-        shard = Shard(
-            number, parts.pool, parts.dead_letter, parts.lateness_seconds, parts.observer
-        )
+        shard = Shard(number, parts.pool, parts.dead_letter, parts.lateness_seconds, parts.observer)
         state = parts.checkpoints.read(number)
         if state is not None:
             shard.restore(state)
@@ -145,7 +143,11 @@ class Worker:
     def _process(self, number: int) -> None:
         shard, merge = self.shards[number], self._merges[number]
         while (entry := merge.next()) is not None:
-            shard.process(entry)
+            try:
+                shard.process(entry)
+            except LogUnavailableError:  # A dead letter could not be written: nothing is lost.
+                merge.put_back(TOPICS.index(entry.message.topic), entry)
+                raise
             self._dirty = True
 
     def _balance(self, number: int, reader: Reader) -> None:

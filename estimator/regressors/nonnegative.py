@@ -26,7 +26,7 @@ def bounded_least_squares(a: Floats, b: Floats, greatest: Floats) -> Floats:
     >>> bounded_least_squares(a, b, np.full((2, 1), np.inf)).tolist()
     [[2.0], [0.0]]
     """
-    found = np.clip(np.linalg.solve(a, b), 0.0, greatest)
+    found: Floats = np.clip(np.linalg.solve(a, b), 0.0, greatest)
     for _ in range(_MOST_SWEEPS):
         moved = 0.0
         for row in range(len(a)):

@@ -43,10 +43,10 @@ export class Chart {
     this.details.addEventListener("toggle", () => this.#tabulate());
     this.card = element("figure", { class: "card" },
       element("figcaption", {}, element("h3", {}, component), element("span", { class: "soft" }, source)),
-      element("div", { class: "figures" },
+      element("div", { class: "figures", title: "Now, and the mean absolute error over the time shown" },
         element("div", {}, this.measured, element("span", {}, "measured")),
         element("div", {}, this.estimated, element("span", {}, "estimated")),
-        element("div", {}, this.error, element("span", {}, "mean error shown"))),
+        element("div", {}, this.error, element("span", {}, "mean error"))),
       this.svg, this.details);
   }
 

@@ -38,6 +38,7 @@ function drawPower() {
   if (cards.length !== byId("charts").childElementCount || cards.some((card) => !card.isConnected)) byId("charts").replaceChildren(...cards);
   for (const chart of charts) chart.draw();
   show("node-choice", nodes.size > 1);
+  show("legend", charts.length);
   show("power-none", !charts.length);
 }
 

@@ -15,8 +15,8 @@ APPLICATION_ID = 0x57617474
 SCHEMA_VERSION = 1
 
 PAGE_BYTES = 8192
-"""Measured with records of 10 KiB: reads twice as fast as with 4096, and a single small append
-still writes few bytes; pages of 16 KiB waste a third of the file."""
+"""Records of 10 KiB fill 93 % of pages of this size (of 4096: 83 %, of 16384: 62 %), and a
+single append still writes few bytes."""
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 """Beyond that the write-ahead file is cut back when it begins anew."""
 WAL_RESTART_MS = 200
@@ -196,9 +196,8 @@ class SqliteFile:
     def _create(self) -> None:
         """Make the schema if the file is new. Changing to WAL mode does not wait by itself."""
         for wait in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, None):
-            connection = self.connect()
             try:
-                with self.failures():
+                with closing(self.connect()) as connection, self.failures():
                     self._create_with(connection)
                 return
             except LogUnavailableError as error:
@@ -206,8 +205,6 @@ class SqliteFile:
                 if wait is None or not busy:
                     raise
                 self._sleep(wait)
-            finally:
-                connection.close()
 
     def _create_with(self, connection: sqlite3.Connection) -> None:
         self._is_new(connection)  # before anything is changed in a file that is not ours

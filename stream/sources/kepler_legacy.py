@@ -128,6 +128,10 @@ def _workloads(families: Families) -> Workloads:
 
 
 def _frequency(families: Families) -> dict[str, float]:
-    """The mean of the processors' frequencies; 0 stands for one that could not be read."""
-    read = [sample.value for sample in families.get(_NODE_FREQUENCY, ()) if sample.value > 0]
-    return {_FREQUENCY: sum(read) / len(read)} if read else {}
+    """The mean of the processors' frequencies, those left out that could not be read (0).
+
+    Where none could, it is 0 and stays in: a record's features must be those of the one before.
+    """
+    hertz = [sample.value for sample in families.get(_NODE_FREQUENCY, ())]
+    read = [value for value in hertz if value > 0]
+    return {_FREQUENCY: sum(read) / max(len(read), 1)} if hertz else {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from estimator.discovery import processor_name
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.sources.kepler_exposition import Sample
-from stream.sources.machine import processor_name
 
 _VENDORS: Final = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "hygon"}
 

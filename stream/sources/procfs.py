@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from estimator.discovery import discover_machine, read_cpuinfo
 from estimator.errors import SourceUnavailableError
 from estimator.machine import MachineSpec
 from stream.records import VERSION, UsageRecord
-from stream.sources.machine import discover_machine, read_cpuinfo
 from stream.sources.protocol import Record
 
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")

@@ -131,7 +131,8 @@ def test_the_frequency_is_the_mean_of_those_that_could_be_read() -> None:
     assert usage(page + pair + hertz.format(2, 0)).node_features == {
         "cpu_scaling_frequency_hertz": 2.5e9
     }
-    assert usage(page + hertz.format(0, 0)).node_features == {}
+    assert usage(page + hertz.format(0, 0)).node_features == {"cpu_scaling_frequency_hertz": 0.0}
+    assert usage(page).node_features == {}
 
 
 def test_what_was_known_of_a_machine_stays_known() -> None:

@@ -252,6 +252,7 @@ def test_closed_means_finished() -> None:
 
 
 def _assert_no_counter_falls(before: UsageRecord, after: UsageRecord) -> None:
+    assert before.node_features.keys() == after.node_features.keys()
     assert before.workloads.features.keys() == after.workloads.features.keys()
     for feature, values in after.workloads.features.items():
         known = zip(before.workloads.id, before.workloads.features[feature], strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
-from stream.sources.machine import discover_machine, processor_name
+from estimator.discovery import discover_machine, processor_name
 
 
 def cpu(index: int, socket: int) -> str:

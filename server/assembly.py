@@ -1,0 +1,137 @@
+"""The one place that puts the parts together, from settings."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from estimator.errors import MisuseError, WattstreamError
+from estimator.machine import UNKNOWN_MACHINE
+from estimator.model_store import ModelStore
+from estimator.settings import Settings
+from estimator.store import Store, open_store
+from server.live import Live
+from server.watching import LiveObserver
+from stream.checkpoint import Checkpoints
+from stream.collect import Collector
+from stream.dead_letters import DeadLetters
+from stream.log.open import open_log
+from stream.log.protocol import Log, TopicSpec
+from stream.pools import pool
+from stream.publisher import Publisher
+from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
+from stream.sources.protocol import Source
+from stream.worker import Parts, Worker
+
+GROUP = "wattstream"
+"""The consumer group's name in the log, and the checkpoints' folder in the store."""
+
+
+def data_folder(settings: Settings) -> Path:
+    """The data folder, made if it is not there; ``WattstreamError`` if it cannot be written."""
+    folder = Path(settings.data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WattstreamError(f"data folder {folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WattstreamError(f"data folder {folder} is not writable")
+    return folder
+
+
+def open_topics(settings: Settings) -> Log:
+    """The log, with the topics made; the caller closes it."""
+    data_folder(settings)
+    log = open_log(settings.log_url)
+    try:
+        log.create_topics(
+            [
+                TopicSpec(
+                    name,
+                    settings.partitions if name != DEAD_TOPIC else 1,
+                    retention_seconds=settings.retention_hours * 3600,
+                    retention_bytes=int(settings.retention_mib * 2**20),
+                )
+                for name in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)
+            ]
+        )
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def store_of(settings: Settings) -> Store:
+    """The store that checkpoints and artifacts lie in."""
+    data_folder(settings)
+    return open_store(settings.store_url)
+
+
+@contextmanager
+def only_learner(settings: Settings) -> Iterator[None]:
+    """Hold the data folder's learner lock: two learners would overwrite each other's checkpoints.
+
+    The system gives the lock back when the process ends, however it ends.
+    """
+    path = data_folder(settings) / "learner.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise WattstreamError(
+                f"data folder {settings.data} has a learner already (process {holder}); "
+                f"choose another with --data"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def make_worker(
+    settings: Settings, log: Log, store: Store, stop: threading.Event, live: Live | None = None
+) -> Worker:
+    """A learner of all partitions, going on from the checkpoints in the store."""
+    experts = settings.experts
+    parts = Parts(
+        log=log,
+        pool=pool(experts),
+        checkpoints=Checkpoints(store, GROUP),
+        publisher=Publisher(ModelStore(store)),
+        dead_letter=DeadLetters(log).send,
+        group=GROUP,
+        lateness_seconds=settings.lateness,
+        commit_seconds=settings.commit_interval,
+        observer=LiveObserver(live) if live is not None else None,
+        stop=stop,
+    )
+    return Worker(parts, range(log.partitions(USAGE_TOPIC)))
+
+
+def make_collector(
+    words: Sequence[str], settings: Settings, log: Log, choose: Callable[[], list[str]]
+) -> Collector:
+    """A collector of the named sources, or of those that ``choose`` finds where none is named."""
+    from stream.sources.choose import make_sources
+
+    sources: list[Source] = make_sources(list(words) or choose(), settings)
+    if not sources:
+        raise MisuseError("no source is named")
+    return Collector(sources, log)
+
+
+__all__ = [
+    "UNKNOWN_MACHINE",
+    "data_folder",
+    "make_collector",
+    "make_worker",
+    "only_learner",
+    "open_topics",
+    "store_of",
+]

@@ -1,0 +1,108 @@
+"""The commands' names and help, and how the settings become their flags."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from estimator import __version__
+from estimator.errors import MisuseError
+from estimator.settings import Settings, load, table
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+Command = Callable[..., int | None]
+
+
+def make() -> typer.Typer:
+    """The application with all its commands."""
+    from server.commands import ask, collect, estimate, evaluate, learn, models, serve, topics, up
+
+    app = typer.Typer(
+        name="wattstream",
+        help="Learn, continuously, how much power machines draw for the work they do.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_version)
+    for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics):
+        _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS)
+    return app
+
+
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"wattstream {__version__}\n")
+        raise typer.Exit
+
+
+def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...]) -> None:
+    """Add a command: its own parameters, and a flag for each of the settings it heeds."""
+    own = [
+        parameter
+        for parameter in inspect.signature(run, eval_str=True).parameters.values()
+        if parameter.name != "settings"
+    ]
+    flags = [_flag(setting) for setting in ("config", *names, "log_level")]
+
+    def command(**given: Any) -> int | None:
+        config = given.pop("config")
+        chosen = {setting: given.pop(setting) for setting in (*names, "log_level")}
+        chosen = {key: value or None for key, value in chosen.items()}
+        settings = load(chosen, os.environ, config)
+        _set_up_logging(settings)
+        return run(settings=settings, **given)
+
+    keyword = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *flags]
+    ]
+    command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
+    command.__doc__ = run.__doc__
+    app.command(name)(command)
+
+
+def _flag(name: str) -> inspect.Parameter:
+    """The flag of a setting; not given, the environment, the file or the default decides."""
+    kind: Any
+    if name == "config":
+        kind, text = Path, "TOML file with settings"
+    else:
+        row = next(row for row in table() if row.name == name)
+        default = getattr(Settings(), name)
+        kind = list[str] if isinstance(default, tuple) else type(default)
+        text = f"{row.help} [{row.environment}]"
+    option = typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _set_up_logging(settings: Settings) -> None:
+    level = settings.log_level.lower()
+    if level not in LOG_LEVELS:
+        known = ", ".join(LOG_LEVELS)
+        raise MisuseError(f"log_level is {settings.log_level!r}; known are {known}")
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+    for chatty in ("httpx", "httpcore", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

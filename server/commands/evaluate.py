@@ -1,0 +1,64 @@
+"""A recorded trace, test-then-train, by the very path that live data take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from estimator.errors import MisuseError
+from estimator.settings import Settings
+from server.commands.output import print_json, print_table, watts
+
+SETTINGS = ("experts",)
+
+
+def run(
+    settings: Settings,
+    trace: Annotated[Path, typer.Argument(help="CSV file: timestamp, features, *_power in watts")],
+    features: Annotated[
+        str | None, typer.Option(help="Columns to learn from, separated by commas; else all known")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> int:
+    """Say how wrong models are on a recorded trace: every sample is predicted, then learned."""
+    from stream.evaluate import evaluate
+    from stream.pools import pool
+    from stream.sources.trace import TraceSource
+
+    named = _named(features)
+    source = TraceSource(trace, features=named)
+    groups = {"trace": tuple(sorted(source.features))}
+    found = evaluate(source, pool(settings.experts, groups))
+    if json:
+        print_json(found)
+    else:
+        _print(found, trace)
+    return 0
+
+
+def _named(features: str | None) -> list[str] | None:
+    if features is None:
+        return None
+    named = [name.strip() for name in features.split(",") if name.strip()]
+    if not named:
+        raise MisuseError(f"--features is {features!r}: it names no column")
+    return list(dict.fromkeys(named))
+
+
+def _print(found: dict[str, Any], trace: Path) -> None:
+    rows = []
+    for component, errors in found["components"].items():
+        served = [watts(errors["served"][horizon]["mae"]) for horizon in errors["served"]]
+        r2 = "-" if errors["r2"] is None else f"{errors['r2']:.3f}"
+        mape = "-" if errors["mape"] is None else f"{errors['mape']:.1f}"
+        head = [watts(errors[name]) for name in ("mae", "rmse", "bias")]
+        rows.append([component, *head[:2], mape, r2, head[2], *served])
+    columns = ["component", "MAE W", "RMSE W", "MAPE %", "R2", "bias W"]
+    columns += ["60 s", "300 s", "1200 s"]
+    print_table(columns, rows, f"{trace}: next-sample errors, then served MAE in W by model age")
+    sys.stdout.write(
+        f"{found['samples']} samples in {found['seconds']} s, {found['samples_per_second']} a second\n"
+    )

@@ -1,0 +1,44 @@
+"""What models the store holds, and how wrong they are."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from estimator.settings import Settings
+from server.commands.output import print_json, print_table, watts
+
+SETTINGS = ("data", "store")
+
+
+def run(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
+) -> int:
+    """List the store's models with their errors in watts, next sample and by age served."""
+    import msgspec
+
+    from estimator.model_store import ModelStore
+    from estimator.store import open_store
+
+    indexes = ModelStore(open_store(settings.store_url)).indexes()
+    if json:
+        print_json([{"slug": slug, **msgspec.to_builtins(i)} for slug, i in indexes.items()])
+        return 0
+    rows = []
+    for index in indexes.values():
+        current = next(one for one in index.versions if one.digest == index.current)
+        key, when = index.key, datetime.fromtimestamp(current.at / 1000, tz=UTC)
+        for component, errors in current.errors.items():
+            found = [watts(errors.get(h, {}).get("mae")) for h in ("0", "60", "300", "1200")]
+            head = [key.node_type, key.source, key.output_type, key.feature_group, component]
+            rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}"])
+    columns = ["node type", "source", "output", "group", "component", "samples"]
+    columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)"]
+    print_table(columns, rows, f"{len(indexes)} models in {settings.store_url}")
+    if not rows:
+        sys.stderr.write(f"wattstream: there are no models in {settings.store_url} yet\n")
+    return 0

@@ -1,0 +1,61 @@
+"""What commands that run until they are stopped have in common."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from estimator.errors import WattstreamError
+
+if TYPE_CHECKING:  # The estimator's command comes here too and must not load the learner.
+    from server.watching import Watcher
+    from stream.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+
+def wait_for_signal(stop: threading.Event) -> None:
+    """Return when SIGINT or SIGTERM comes, or when ``stop`` is set by another thread."""
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        # With a timeout, for a wait without one is not woken by signals in every case.
+        while not stop.wait(1.0):
+            pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def learning(worker: Worker, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
+    """Run the learner in a thread of its own; at the end it commits what it has learned.
+
+    Should it fail, the reason is kept in the watcher and ``stop`` is set: a program that
+    does not learn any more must not look as if it did.
+    """
+
+    def run() -> None:
+        try:
+            worker.run()
+        except WattstreamError as error:
+            watcher.failure = str(error)
+        except Exception as error:
+            _log.exception("the learner has failed")
+            watcher.failure = f"{type(error).__name__}: {error}"
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=run, name="learner")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

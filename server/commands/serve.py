@@ -1,0 +1,29 @@
+"""The model server alone: it reads the store and never learns."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from estimator.settings import Settings
+from server.commands.running import wait_for_signal
+
+_log = logging.getLogger(__name__)
+
+SETTINGS = ("data", "store", "listen", "refresh_interval")
+
+
+def run(settings: Settings) -> int:
+    """Serve the store's models by HTTP to Kepler, estimators, Prometheus and people."""
+    from estimator.catalog import Catalog
+    from estimator.model_store import ModelStore
+    from estimator.store import open_store
+    from server.app import make_app
+    from server.http_server import HttpServer
+
+    models = ModelStore(open_store(settings.store_url))
+    app = make_app(Catalog(models), models, refresh_seconds=settings.refresh_interval)
+    with HttpServer(app, *settings.address) as server:
+        _log.info("serving %s at %s/", settings.store_url, server.url)
+        wait_for_signal(threading.Event())
+    return 0

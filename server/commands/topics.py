@@ -1,0 +1,45 @@
+"""What the log holds, and how far the learners have come."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from estimator.settings import Settings
+from server.commands.output import print_json, print_table
+
+SETTINGS = ("data", "log")
+
+
+def run(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
+) -> int:
+    """List topics by partition: offsets, what was committed, and the lag."""
+    from server.assembly import GROUP
+    from stream.log.open import open_log
+
+    with open_log(settings.log_url) as log:
+        committed = log.committed(GROUP)
+        found = []
+        for topic in log.topics():
+            begin, end = log.begin_offsets(topic), log.end_offsets(topic)
+            for place in sorted(end):
+                at = committed.get(place)
+                found.append(
+                    {
+                        "topic": topic,
+                        "partition": place.partition,
+                        "begin": begin[place],
+                        "end": end[place],
+                        "committed": at,
+                        "lag": None if at is None else end[place] - at,
+                    }
+                )
+    if json:
+        print_json(found)
+        return 0
+    rows = [["-" if value is None else str(value) for value in row.values()] for row in found]
+    print_table(["topic", "partition", "begin", "end", "committed", "lag"], rows)
+    return 0

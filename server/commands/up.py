@@ -1,0 +1,82 @@
+"""Everything on this machine in one process, by the same parts as on a fleet."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from estimator.errors import WattstreamError
+from estimator.settings import Settings
+from server.commands.running import learning, wait_for_signal
+
+_log = logging.getLogger(__name__)
+
+SETTINGS = (
+    "data",
+    "log",
+    "store",
+    "listen",
+    "socket",
+    "socket_mode",
+    "node",
+    "interval",
+    "sysfs",
+    "procfs",
+    "partitions",
+    "retention_hours",
+    "retention_mib",
+    "lateness",
+    "commit_interval",
+    "experts",
+    "refresh_interval",
+)
+
+
+def run(
+    settings: Settings,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="What to read; several may be named. Without: what the machine has"),
+    ] = None,
+) -> int:
+    """Start everything here: sources, log, learner, model server and estimator."""
+    from estimator.catalog import Catalog
+    from estimator.model_store import ModelStore
+    from server import assembly
+    from server.app import make_app
+    from server.commands.estimate import make_estimator
+    from server.http_server import HttpServer
+    from server.live import Live
+    from server.watching import Watcher
+    from stream.sources.choose import automatic
+
+    stop = threading.Event()
+    with ExitStack() as parts:
+        parts.enter_context(assembly.only_learner(settings))
+        log = parts.enter_context(assembly.open_topics(settings))
+        store = assembly.store_of(settings)
+        models = ModelStore(store)
+        # The socket first: Kepler must find it when it starts.
+        parts.enter_context(make_estimator(settings, Catalog(models)))
+        live = Live()
+        worker = assembly.make_worker(settings, log, store, stop, live)
+        collector = assembly.make_collector(
+            source or (), settings, log, lambda: automatic(settings)
+        )
+        watcher = Watcher(log, worker, collector)
+        app = make_app(
+            Catalog(models), models, watcher, live, refresh_seconds=settings.refresh_interval
+        )
+        server = parts.enter_context(HttpServer(app, *settings.address))
+        parts.enter_context(learning(worker, watcher, stop))
+        parts.enter_context(collector)
+        _log.info("the page is at %s/, power is answered at %s", server.url, settings.socket[0])
+        wait_for_signal(stop)
+        _log.info("stopping")
+    if watcher.failure:
+        raise WattstreamError(f"the learner has stopped: {watcher.failure}")
+    return 0

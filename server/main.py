@@ -1,0 +1,42 @@
+"""The command ``wattstream``: one line for every error, status 2 for misuse, 1 for failure."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from estimator.errors import MisuseError, WattstreamError
+from server.commands import application
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; its exit status."""
+    try:
+        status = application.make()(arguments, standalone_mode=False)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except MisuseError as error:
+        return _complain(str(error), 2)
+    except WattstreamError as error:
+        return _complain(str(error), 1)
+    except BrokenPipeError:  # Whoever read our output has seen enough.
+        sys.stderr.close()
+        return 1
+    except TyperException as error:  # The command line is wrong.
+        text = getattr(error, "format_message", error.__str__)()
+        return _complain(f"{text.rstrip('.')} (--help shows what there is)", 2)
+    return status if isinstance(status, int) else 0
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"wattstream: {' '.join(text.split())}\n")
+    return status

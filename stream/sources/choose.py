@@ -1,0 +1,168 @@
+"""From the words of ``--source`` to sources, and what to read where nothing was said."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from estimator.discovery import discover_machine
+from estimator.errors import MisuseError, SourceUnavailableError
+from estimator.machine import MachineSpec
+from estimator.settings import Settings
+from stream.records import UsageRecord
+from stream.sources import hwmon, procfs, rapl
+from stream.sources.kepler import KeplerSource
+from stream.sources.prometheus_json import PrometheusJsonSource
+from stream.sources.protocol import Record, Source
+from stream.sources.simulated import SimulatedSource, simulated_fleet
+from stream.sources.trace import TraceSource
+
+_log = logging.getLogger(__name__)
+
+SPELLINGS: Final = (
+    "sim[:NODES]",
+    "proc",
+    "rapl",
+    "acpi",
+    "kepler:URL",
+    "trace:FILE.csv",
+    "prometheus:FILE.json",
+)
+_KEPLER_PORTS: Final = (8888, 9102, 28282)
+"""Where Kepler listens by default: 0.7 to 0.9 in a container and in Kubernetes, 0.10 and later."""
+
+
+class OnlyUsage:
+    """A source without its power records: the kernel's own meters are asked directly."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        """What the source reads."""
+        return f"{self._source.name} (usage)"
+
+    @property
+    def interval_seconds(self) -> float | None:
+        """As the source has it."""
+        return self._source.interval_seconds
+
+    def poll(self) -> list[Record] | None:
+        """The source's usage records."""
+        records = self._source.poll()
+        if records is None:
+            return None
+        return [record for record in records if isinstance(record, UsageRecord)]
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+def node_name(settings: Settings) -> str:
+    """The name of this node: the setting, or the host's name."""
+    return settings.node or socket.gethostname()
+
+
+def make_sources(words: Sequence[str], settings: Settings) -> list[Source]:
+    """The sources that the words name; ``MisuseError`` names a word that is none.
+
+    Where a kernel meter is among them, a Kepler exporter is read for usage alone and for this
+    node: the same energy from two sides would be two meters of one name.
+    """
+    metered = any(word in ("rapl", "acpi") for word in words)
+    return [source for word in words for source in _make(word, settings, metered)]
+
+
+def _make(word: str, settings: Settings, metered: bool) -> list[Source]:
+    kind, _, rest = _spelled(word).partition(":")
+    node, sysfs, proc = node_name(settings), Path(settings.sysfs), Path(settings.procfs)
+    every = settings.interval
+    if kind == "sim":
+        return _simulated(word, rest, every)
+    if kind == "proc" and not rest:
+        machine = discover_machine(proc, sysfs)
+        return [procfs.ProcSource(node, proc, sysfs, interval_seconds=every, machine=machine)]
+    if kind == "rapl" and not rest:
+        return [rapl.RaplSource(node, sysfs, interval_seconds=every)]
+    if kind == "acpi" and not rest:
+        return [hwmon.HwmonSource(node, sysfs, interval_seconds=every)]
+    if kind == "kepler" and rest:
+        if not metered:
+            return [KeplerSource(rest, settings.node or None, every)]
+        return [OnlyUsage(KeplerSource(rest, node, every, _machine(proc, sysfs)))]
+    if kind == "trace" and rest:
+        return [TraceSource(Path(rest), settings.node or "trace")]
+    if kind == "prometheus" and rest:
+        return [PrometheusJsonSource(Path(rest), settings.node or None)]
+    raise MisuseError(f"source {word!r} is unknown; known are {', '.join(SPELLINGS)}")
+
+
+def _spelled(word: str) -> str:
+    """The word in full, where a file's or an address's look says what it is."""
+    if word.startswith(("http://", "https://")):
+        return f"kepler:{word}"
+    if ":" not in word and word.endswith(".csv"):
+        return f"trace:{word}"
+    if ":" not in word and word.endswith(".json"):
+        return f"prometheus:{word}"
+    return word
+
+
+def _simulated(word: str, rest: str, every: float) -> list[Source]:
+    if not rest:
+        return [SimulatedSource(interval_seconds=every)]
+    if not rest.isdecimal() or int(rest) < 1:
+        raise MisuseError(f"source {word!r}: {rest!r} is no number of nodes")
+    return list(simulated_fleet(int(rest), interval_seconds=every))
+
+
+def _machine(proc: Path, sysfs: Path) -> MachineSpec:
+    return discover_machine(proc, sysfs)
+
+
+def automatic(settings: Settings) -> list[str]:
+    """The words for what this machine has: meters with Kepler or /proc, else a simulated node."""
+    sysfs, proc = Path(settings.sysfs), Path(settings.procfs)
+    meters = []
+    if rapl.found(sysfs):
+        refused = rapl.denied(sysfs)
+        if refused is None:
+            meters.append("rapl")
+        else:
+            _log.warning("%s", refused)
+    if hwmon.found(sysfs):
+        meters.append("acpi")
+    if not meters:
+        _log.warning(
+            "no power meter can be read here (RAPL, ACPI): showing a simulated node instead"
+        )
+        return ["sim"]
+    usage = _kepler_here() or ("proc" if procfs.found(proc) else "")
+    if not usage:
+        _log.warning("there is power but neither Kepler nor %s: showing a simulated node", proc)
+        return ["sim"]
+    words = [usage, *meters]
+    _log.info("reading what this machine has: %s", ", ".join(words))
+    return words
+
+
+def _kepler_here() -> str:
+    """The word for a Kepler exporter on this machine, if one answers."""
+    for port in _KEPLER_PORTS:
+        url = f"http://127.0.0.1:{port}/metrics"
+        source = KeplerSource(url, timeout_seconds=0.5, clock=time.time)
+        try:
+            source.poll()
+        except SourceUnavailableError:
+            continue
+        else:
+            return f"kepler:{url}"
+        finally:
+            source.close()
+    return ""

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from estimator.catalog import Entry
+from server.app import make_app
+from server.live import Live
+from server.status import StatusProvider
+from tests.server.fakes import AT, FakeCatalog, FakeModels
+
+
+class AsgiTransport(httpx.BaseTransport):
+    """Has an application answer in place of a server, each request in a loop of its own."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._asgi = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return asyncio.run(self._answer(request))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._asgi.handle_async_request(request)
+        content = await answer.aread()
+        return httpx.Response(answer.status_code, headers=answer.headers, content=content)
+
+
+class Served(httpx.Client):
+    """A client of an application, and the fakes behind it."""
+
+    catalog: FakeCatalog
+    models: FakeModels
+    app: Starlette
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Make a client of an application that serves these entries, ten seconds after their time."""
+    with ExitStack() as stack:
+
+        def make(
+            *entries: Entry, provider: StatusProvider | None = None, live: Live | None = None
+        ) -> Served:
+            catalog, models = FakeCatalog(entries), FakeModels(entries)
+            app = make_app(
+                catalog, models, provider, live, status_seconds=0, clock=lambda: AT / 1000 + 10
+            )
+            client = Served(transport=AsgiTransport(app), base_url="http://test")
+            client.catalog, client.models, client.app = catalog, models, app
+            return stack.enter_context(client)
+
+        yield make
