@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -111,13 +112,17 @@ class Answerer:
         """Watts [K, C] of the request's rows."""
         model = entry.model
         rows = request.rows[:, choice.columns]
-        horizon = horizon_for_age(self._clock() - model.at / 1000)
+        horizon = self._horizon(model.at)
         if request.output_type == entry.manifest.key.output_type:
             return model.predict_many(rows, horizon)
         if not ends_with_node(rows):
             return np.maximum(model.predict_many(rows, horizon) - model.idle, 0.0)
         node = model.predict_many(rows[-1:], horizon)[0]
         return share(np.maximum(node - model.idle, 0.0), rows, choice.weights)
+
+    def _horizon(self, at: int) -> int:
+        """The horizon of a model's age, to the second."""
+        return _horizon_of(int(self._clock() - at / 1000))
 
     def _choose(self, request: PowerRequest) -> _Choice:
         """The model for requests like this one; asked anew when the models have changed."""
@@ -167,6 +172,11 @@ class Answerer:
         columns = np.array([metrics.index(feature) for feature in manifest.features], np.intp)
         weights = watts_per_rate(manifest.lines, manifest.features, manifest.components)
         return _Choice(entry, "", columns, weights, core_ratio(self._machine, manifest.machine))
+
+
+@lru_cache(maxsize=1024)
+def _horizon_of(age_seconds: int) -> int:
+    return horizon_for_age(age_seconds)
 
 
 def core_ratio(own: MachineSpec | None, learned: MachineSpec) -> float:

@@ -138,8 +138,6 @@ def _check(manifest: Manifest, state: State) -> None:
             raise DamagedError(f"{what} are {names}: one is named twice")
     if manifest.horizons != list(HORIZONS):
         raise DamagedError(f"horizons are {manifest.horizons}: {list(HORIZONS)} are needed")
-    for component, line in manifest.lines.items():
-        _check_line(component, line, manifest)
     layout = Layout(
         len(manifest.features),
         len(manifest.components),
@@ -147,6 +145,8 @@ def _check(manifest: Manifest, state: State) -> None:
         len(manifest.horizons),
     )
     check_layout(state, layout)
+    for component, line in manifest.lines.items():
+        _check_line(component, line, manifest)
 
 
 def _check_line(component: str, line: Line, manifest: Manifest) -> None:

@@ -217,7 +217,6 @@ class Connection(asyncio.BufferedProtocol):
             self.busy = False
             if not answered.cancelled() and self._transport is not None:
                 self._reply(answered.result(), started)
-                self._take_turn_later()
 
         future.add_done_callback(done)
 
@@ -234,6 +233,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._framer.pending or self._ended:
             transport.pause_reading()
             self._take_turn_later()
+        else:
+            transport.resume_reading()
 
     def _take_turn_later(self) -> None:
         if not self._turn_due:

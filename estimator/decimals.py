@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +28,22 @@ def write_watts(watts: Floats, decimals: int) -> bytes:
     rounded = to_milliwatts(watts) if whole else np.round(watts, decimals)
     written = _encoder.encode(rounded.tolist())
     return written.replace(b".0,", b",").replace(b".0]", b"]")
+
+
+def write_few_watts(watts: Sequence[float]) -> bytes:
+    """The same bytes as `write_watts` makes with three decimals; faster for a few numbers.
+
+    >>> write_few_watts([12.3456, 0.5, 7.0])
+    b'[12.346,0.5,7]'
+    """
+    texts = []
+    for one in watts:
+        milliwatts = round(one * 1000.0)
+        rounded = milliwatts / 1000.0
+        if rounded * 1000.0 < milliwatts:
+            rounded = (milliwatts * 10 + 1) / 10_000.0
+        texts.append(str(milliwatts // 1000) if milliwatts % 1000 == 0 else repr(rounded))
+    return f"[{','.join(texts)}]".encode()
 
 
 def to_milliwatts(watts: Floats) -> Floats:

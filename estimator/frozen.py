@@ -83,14 +83,19 @@ def together(frozen: Sequence[FrozenExperts]) -> list[FrozenExperts]:
 
 def _side_by_side(one: FrozenPolynomials, other: FrozenPolynomials) -> FrozenPolynomials:
     high = one if one.order >= other.order else other
-    terms = high.coefficients.shape[1]
-    parts = []
+    _, terms, components = high.coefficients.shape
+    experts = len(one.coefficients) + len(other.coefficients)
+    coefficients = np.zeros((experts, terms, components))
+    start = 0
     for part in (one, other):
-        factors = expansion(len(high.scales), part.order).expand((high.scales / part.scales)[None])
-        coefficients = np.zeros((len(part.coefficients), terms, part.coefficients.shape[2]))
-        coefficients[:, : factors.shape[1]] = part.coefficients * factors[0][:, None]
-        parts.append(coefficients)
-    return FrozenPolynomials(high.scales, np.concatenate(parts), high.order)
+        mine = part.coefficients
+        if part is not high:
+            # Divided by other scales, the terms are as much larger as coefficients get smaller.
+            ratio = high.scales / part.scales
+            mine = mine * expansion(len(ratio), part.order).expand(ratio[None])[0][:, None]
+        coefficients[start : start + len(mine), : mine.shape[1]] = mine
+        start += len(mine)
+    return FrozenPolynomials(high.scales, coefficients, high.order)
 
 
 class FrozenTrees:

@@ -1,18 +1,156 @@
-"""Models as the weights that Kepler's own regressor reads, and that regressor's arithmetic."""
+"""Models as the weights that Kepler's own regressor reads, and that regressor's arithmetic.
+
+Kepler up to 0.9 (``pkg/model/estimator/local/regressor``) asks the model server for them once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+from estimator.artifact import Line
 from estimator.catalog import Entry
+from estimator.errors import DamagedError, NoModelError
+from estimator.shelf import LINEAR_TRAINER
+
+_PLATFORM: Final = "platform"
+_PARTS: Final = ("package", "core", "uncore", "dram")
+_UINT64: Final = 1 << 64
+_INT64: Final = 1 << 63
+
+_Curve = Callable[[Sequence[float], float], float]
 
 
 def weights_answer(entry: Entry) -> dict[str, Any]:
-    """The answer to a request for weights, in Kepler's JSON."""
-    raise NotImplementedError
+    """The answer to a request for weights, in Kepler's JSON; ``NoModelError`` if it has no lines.
+
+    Linear only: Kepler applies a curve to the first feature of its list, whatever that is. Numbers
+    in ``machine_spec`` are integers: Kepler reads no others. Components that Kepler does not know,
+    such as psys, are left out.
+    """
+    manifest = entry.manifest
+    lines = manifest.lines
+    names = [_PLATFORM] if _PLATFORM in lines else [part for part in _PARTS if part in lines]
+    if not names:
+        raise NoModelError(f"model {manifest.key.slug} has no linear weights for Kepler")
+    machine = manifest.machine
+    return {
+        "model_name": f"{LINEAR_TRAINER}_{entry.number}",
+        "machine_spec": {name: getattr(machine, name) for name in machine.__struct_fields__},
+        **{name: {"All_Weights": _all_weights(lines[name])} for name in names},
+    }
 
 
-def evaluate_as_kepler(weights: Mapping[str, Any], values: Mapping[str, float]) -> dict[str, int]:
-    """Milliwatts by component that Kepler computes from these weights and rates."""
-    raise NotImplementedError
+def _all_weights(line: Line) -> dict[str, Any]:
+    return {
+        "Bias_Weight": line.bias,
+        "Categorical_Variables": {},
+        "Numerical_Variables": {
+            feature: {"scale": line.scales[feature], "weight": weight}
+            for feature, weight in line.weights.items()
+        },
+    }
+
+
+def evaluate_as_kepler(
+    weights: Mapping[str, Any],
+    values: Mapping[str, float],
+    architecture: str = "",
+    core_ratio: float = 1.0,
+) -> dict[str, int]:
+    """Milliwatts by component that Kepler 0.9 computes from such weights, to the last bit.
+
+    ``values`` are rates by feature in the order in which Kepler has them, ``core_ratio`` what it
+    applies to idle power. ``DamagedError`` for weights that Kepler refuses or breaks down at.
+
+    >>> line = {"All_Weights": {"Bias_Weight": 1.0, "Categorical_Variables": {},
+    ...         "Numerical_Variables": {"cpu_cycles": {"scale": 10.0, "weight": 2.0}}}}
+    >>> evaluate_as_kepler({"model_name": "SGDRegressorTrainer_1", "platform": line},
+    ...                    {"cpu_cycles": 15.0})
+    {'platform': 4000}
+    """
+    trainer = str(weights.get("model_name", "")).rpartition("_")[0]
+
+    def milliwatts(component: str) -> int:
+        model = weights.get(component)
+        if model is None:
+            return 0
+        watts = _watts(trainer, model["All_Weights"], values, architecture)
+        return _as_uint64(watts * 1000 * core_ratio)
+
+    if weights.get(_PLATFORM) is not None:
+        return {_PLATFORM: milliwatts(_PLATFORM)}
+    if not any(weights.get(part) is not None for part in _PARTS):
+        raise DamagedError(f"weights are not valid: they have none of {_PLATFORM}, {_PARTS}")
+    return _fill({part: milliwatts(part) for part in _PARTS})
+
+
+def _watts(
+    trainer: str, model: Mapping[str, Any], values: Mapping[str, float], architecture: str
+) -> float:
+    numerical = model.get("Numerical_Variables") or {}
+    scaled = {name: _scaled(value, numerical.get(name, {})) for name, value in values.items()}
+    categories = (model.get("Categorical_Variables") or {}).get("cpu_architecture", {})
+    base = float(categories.get(architecture, {}).get("weight", 0.0))
+    curve = model.get("CurveFit_Weights") or []
+    count, function = _CURVES.get(trainer, (0, None))
+    if len(curve) != count:
+        raise DamagedError(f"CurveFit_Weights are {len(curve)}: {trainer or 'linear'} has {count}")
+    if function is not None:
+        return base + function(curve, next(iter(scaled.values()), 0.0))
+    watts = float(model.get("Bias_Weight", 0.0)) + base
+    for name, x in scaled.items():
+        watts += float(numerical.get(name, {}).get("weight", 0.0)) * x
+    return watts
+
+
+def _scaled(value: float, variable: Mapping[str, float]) -> float:
+    scale = variable.get("scale", 0.0)
+    return value / scale if scale else 0.0
+
+
+def _exp(power: float) -> float:
+    try:
+        return math.exp(power)
+    except OverflowError:
+        return math.inf
+
+
+def _logistic(weights: Sequence[float], z: float) -> float:
+    height, middle, steepness, offset = weights
+    return height / (1 + _exp(-steepness * (z - middle))) + offset
+
+
+def _logarithmic(weights: Sequence[float], z: float) -> float:
+    height, steepness, offset = weights
+    inside = steepness * z + 1
+    if inside <= 0:
+        return math.nan if inside < 0 else -math.inf * height
+    return height * math.log(inside) + offset
+
+
+def _exponential(weights: Sequence[float], z: float) -> float:
+    height, steepness, offset = weights
+    return height * _exp(steepness * z) + offset
+
+
+_CURVES: Final[Mapping[str, tuple[int, _Curve | None]]] = {
+    "LogisticRegressionTrainer": (4, _logistic),
+    "LogarithmicRegressionTrainer": (3, _logarithmic),
+    "ExponentialRegressionTrainer": (3, _exponential),
+}
+
+
+def _as_uint64(value: float) -> int:
+    """What Go makes of a float64 on amd64: truncated, negative ones wrap, NaN is 2**63."""
+    if not math.isfinite(value) or not -_INT64 <= value < _UINT64:
+        return _INT64
+    return int(value) % _UINT64
+
+
+def _fill(parts: dict[str, int]) -> dict[str, int]:
+    """Kepler's ``FillNodeComponentsPower``: a package holds its parts, the core what is left."""
+    package = max(parts["package"], (parts["core"] + parts["uncore"]) % _UINT64)
+    core = parts["core"] or (package - parts["uncore"]) % _UINT64
+    return {**parts, "package": package, "core": core}

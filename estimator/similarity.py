@@ -50,10 +50,13 @@ class NodeTypeSearch:
             [[getattr(machine, name) for name in NUMBER_WEIGHTS] for machine in machines],
             np.float64,
         ).reshape(len(machines), len(NUMBER_WEIGHTS))
-        self._lower = [name.lower() for name in names]
-        self._columns = {letter: at for at, letter in enumerate(sorted(set("".join(self._lower))))}
+        lower = [name.lower() for name in names]
+        self._by_lower: dict[str, list[int]] = {}
+        for place, name in enumerate(lower):
+            self._by_lower.setdefault(name, []).append(place)
+        self._columns = {letter: at for at, letter in enumerate(sorted(set("".join(lower))))}
         self._letters = np.zeros((len(names), len(self._columns)))
-        for row, name in enumerate(self._lower):
+        for row, name in enumerate(lower):
             self._letters[row, [self._columns[letter] for letter in set(name)]] = 1.0
         self._letter_counts = self._letters.sum(axis=1)
 
@@ -104,8 +107,10 @@ class NodeTypeSearch:
         known = [self._columns[letter] for letter in letters if letter in self._columns]
         shared = self._letters[:, known].sum(axis=1)
         jaccard = shared / (self._letter_counts + len(letters) - shared)
-        alike: Floats = np.where([name == lower for name in self._lower], 1.0, jaccard / 2)
-        return alike[self._processor]
+        alike = jaccard / 2
+        alike[self._by_lower.get(lower, [])] = 1.0
+        found: Floats = alike[self._processor]
+        return found
 
     def _equal(self, machine: MachineSpec) -> tuple[Mask, Mask]:
         """Where the processor [T] and each number [T, 4] is the machine's; a free one always is."""

@@ -17,6 +17,7 @@ from estimator.counts import Counts
 from estimator.model_store import ModelStore
 from estimator.refresher import Refresher
 from server.artifact_bytes import ArtifactBytes
+from server.best_models import BestModels
 from server.errors import exception_handlers
 from server.health import HealthApi
 from server.kepler_api import KeplerApi
@@ -54,6 +55,7 @@ def make_app(
     stopping = Event()
     parts = (
         KeplerApi(catalog, artifacts),
+        BestModels(catalog),
         ModelsApi(catalog, models, artifacts),
         HealthApi(catalog, last),
         MetricsApi(WattstreamCollector(catalog, last, clock)),

@@ -42,6 +42,11 @@ class HttpServer:
         return int(self._socket.getsockname()[1])
 
     @property
+    def is_serving(self) -> bool:
+        """Whether requests are answered now."""
+        return bool(self._server.started) and not self._server.should_exit
+
+    @property
     def url(self) -> str:
         """Where the server is found, once it listens."""
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -52,7 +57,7 @@ class HttpServer:
         self._thread.start()
         if not self._server.ready.wait(_START_SECONDS) or not self._server.started:
             self._stop()
-            raise WattstreamError(f"the HTTP server at {self._host}:{self._port} did not start")
+            raise self._not_started()
         return self
 
     def __exit__(
@@ -67,6 +72,8 @@ class HttpServer:
         """Serve until `stop` is called or, in the main thread, a signal comes."""
         self._socket = listen(self._host, self._port)
         self._serve()
+        if not self._server.started:
+            raise self._not_started()
 
     def stop(self) -> None:
         """Ask the server to stop, from any thread; does not wait for it."""
@@ -76,9 +83,14 @@ class HttpServer:
         assert self._socket is not None  # noqa: S101 (both callers have opened it)
         try:
             self._server.run([self._socket])
+        except SystemExit:
+            pass  # Uvicorn's way to say that the application did not start: it has logged why.
         finally:
             self._server.ready.set()
             self._socket.close()
+
+    def _not_started(self) -> WattstreamError:
+        return WattstreamError(f"the HTTP server at {self._host}:{self._port} did not start")
 
     def _stop(self) -> None:
         self.stop()

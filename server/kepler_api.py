@@ -1,4 +1,4 @@
-"""The two endpoints of kepler-model-server that Kepler 0.7 to 0.9 and its estimator ask."""
+"""``POST /model``: what Kepler 0.7 to 0.9 and kepler-model-server's estimator ask."""
 
 from __future__ import annotations
 
@@ -25,18 +25,7 @@ _REMEMBERED_BODY: Final = 4096
 
 
 class KeplerApi:
-    """``POST /model`` and ``GET /best-models``."""
-
-    def __init__(self, catalog: Catalog, artifacts: ArtifactBytes) -> None:
-        self._model = ModelEndpoint(catalog, artifacts)
-
-    def routes(self) -> list[BaseRoute]:
-        """Where these answers are found."""
-        return [Route("/model", self._model, methods=["POST"])]
-
-
-class ModelEndpoint:
-    """``POST /model``: the best model for a machine's metrics, as an ASGI application.
+    """The best model for a machine's metrics, as an ASGI application.
 
     200 with the weights that Kepler's regressor reads if ``weight`` is true, else with the
     artifact as a zip whose ETag is its digest. As asking changes nothing, If-None-Match is honoured
@@ -51,6 +40,10 @@ class ModelEndpoint:
         self._artifacts = artifacts
         self._chosen: SnapshotMemo[Entry | Answer] = SnapshotMemo(catalog)
         self._weights: SnapshotMemo[Answer] = SnapshotMemo(catalog)
+
+    def routes(self) -> list[BaseRoute]:
+        """Where the answer is found."""
+        return [Route("/model", self, methods=["POST"])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

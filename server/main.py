@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -13,6 +14,9 @@ from server.commands import application
 
 def main() -> None:
     """Run the command that the arguments name."""
+    # Our matrices are small: threads of the linear algebra would cost more than they give. Only
+    # the environment can say so, and only before numpy is there.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,8 +10,8 @@ from estimator.arrays import State
 from estimator.machine import MachineSpec
 from stream.sample import Sample
 
-LONGEST_MS: Final = 1000
-"""A round spans no more event time than that."""
+LONGEST_MS: Final = 3000
+"""A round spans less event time than that: 5 % of the shortest horizon that is served."""
 
 
 class Round:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +56,13 @@ class Parts:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
+def relax_garbage_collection() -> None:
+    """Look for cycles rarely: what a learner makes has none, and looking costs a tenth of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+
+
 class Worker:
     """Learns from some partitions of the log. One thread; `status` figures may be read by others.
 
@@ -65,6 +74,10 @@ class Worker:
         self._parts = parts
         self.shards = {number: self._shard(number) for number in partitions}
         self._merges = {number: Merge(parts.clock) for number in partitions}
+        # Messages are read when their turn is near: a record takes three times its bytes.
+        self._unread: dict[int, tuple[deque[Message], ...]] = {
+            number: tuple(deque() for _ in TOPICS) for number in partitions
+        }
         self._committed_at = parts.clock()
         self._dirty = False
         self.last_commit: LastCommit | None = None
@@ -112,7 +125,7 @@ class Worker:
         for number, shard in self.shards.items():
             merge = self._merges[number]
             for place, topic in enumerate(TOPICS):
-                taken = shard.positions[topic] + merge.waiting(place)
+                taken = shard.positions[topic] + self._waiting(number, place)
                 merge.ended[place] = taken >= ends[topic][TopicPartition(topic, number)]
             self._process(number)
         return all(all(merge.ended) for merge in self._merges.values())
@@ -135,14 +148,21 @@ class Worker:
 
     def _take(self, messages: Sequence[Message], reader: Reader) -> None:
         for message in messages:
-            self._merges[message.partition].add(TOPICS.index(message.topic), read(message))
+            self._unread[message.partition][TOPICS.index(message.topic)].append(message)
         for number in self.shards:
             self._process(number)
             self._balance(number, reader)
 
     def _process(self, number: int) -> None:
-        shard, merge = self.shards[number], self._merges[number]
-        while (entry := merge.next()) is not None:
+        """Join and learn all whose turn it is."""
+        shard, merge, unread = self.shards[number], self._merges[number], self._unread[number]
+        while True:
+            for place, messages in enumerate(unread):
+                if messages and not merge.waiting(place):
+                    merge.add(place, read(messages.popleft()))
+            entry = merge.next()
+            if entry is None:
+                return
             try:
                 shard.process(entry)
             except LogUnavailableError:  # A dead letter could not be written: nothing is lost.
@@ -150,11 +170,15 @@ class Worker:
                 raise
             self._dirty = True
 
+    def _waiting(self, number: int, place: int) -> int:
+        """How many messages of a topic have been polled and not processed."""
+        return self._merges[number].waiting(place) + len(self._unread[number][place])
+
     def _balance(self, number: int, reader: Reader) -> None:
         """Read no more of a topic that is far ahead of the other: memory stays bounded."""
         for place, topic in enumerate(TOPICS):
             partition = [TopicPartition(topic, number)]
-            if self._merges[number].waiting(place) >= _QUEUED:
+            if self._waiting(number, place) >= _QUEUED:
                 reader.pause(partition)
             else:
                 reader.resume(partition)

@@ -39,7 +39,7 @@ class Moments:
     def add(self, rows: Floats, targets: Floats, at_seconds: float) -> None:
         """Discount what is known by the time that has passed and add rows [K, F], [K, C]."""
         self._forget(at_seconds)
-        self._widen(rows.max(axis=0))
+        self._widen(np.abs(rows).max(axis=0))
         terms = self.expansion.expand(rows / self._divisors())
         self.a += terms.T @ terms
         self.b += terms.T @ targets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from estimator.arrays import Floats, State
 from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, restore_experts
 from estimator.regressors import river_state
 
-Export = Callable[[Sequence[Any], Sequence[str]], FrozenExperts]
-"""Turns one regressor per component, and the features' names, into plain arrays."""
+Export = Callable[[Any, Sequence[Any], Sequence[str]], FrozenExperts]
+"""Turns the scaler, one regressor per component, and the features' names into plain arrays."""
 
 
 class RiverBank:
-    """One expert: a river regressor for every component, exported to arrays to predict with.
+    """One expert: a scaler and a river regressor for every component, exported to predict with.
 
     A regressor that learns rounds ``together`` sees the mean of a round as one sample, so that a
     fleet of nodes costs it no more than one; else it sees every sample. Where exporting is dear,
@@ -28,7 +28,7 @@ class RiverBank:
     def __init__(
         self,
         name: str,
-        regressor: compose.Pipeline,
+        pipeline: compose.Pipeline,
         export: Export,
         features: Sequence[str],
         components: Sequence[str],
@@ -38,7 +38,10 @@ class RiverBank:
     ) -> None:
         self.names = (name,)
         self._features = tuple(features)
-        self._models: list[compose.Pipeline] = [regressor.clone() for _ in components]
+        # All components see the same rows: one scaler serves them.
+        scaler, regressor = pipeline.steps.values()
+        self._scaler: Any = scaler.clone()
+        self._models: list[Any] = [regressor.clone() for _ in components]
         self._export, self._export_seconds = export, export_seconds
         self._together = together
         self._at_seconds = self._exported_at = 0.0
@@ -51,20 +54,28 @@ class RiverBank:
             rows, watts = rows.mean(axis=0)[None], watts.mean(axis=0)[None]
         for row, targets in zip(rows.tolist(), watts.tolist(), strict=True):
             sample = dict(zip(self._features, row, strict=True))
+            self._scaler.learn_one(sample)
+            scaled = self._scaler.transform_one(sample)
             for model, target in zip(self._models, targets, strict=True):
-                model.learn_one(sample, target)
+                model.learn_one(scaled, target)
+
+    def predict_one(self, sample: Mapping[str, float]) -> list[float]:
+        """What the regressors would say of one sample now, by component."""
+        scaled = self._scaler.transform_one(sample)
+        return [model.predict_one(scaled) for model in self._models]
 
     def freeze(self) -> FrozenExperts:
         """What the regressors would say now (or said when last exported), for ever."""
         waited = self._at_seconds - self._exported_at
         if self._exported is None or not 0.0 <= waited < self._export_seconds:
-            self._exported = self._export(self._models, self._features)
+            self._exported = self._export(self._scaler, self._models, self._features)
             self._exported_at = self._at_seconds
         return self._exported
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
         return {
+            "scaler": river_state.dump(self._scaler),
             "models": [river_state.dump(model) for model in self._models],
             "at_seconds": self._at_seconds,
             "exported_at": self._exported_at,
@@ -73,6 +84,7 @@ class RiverBank:
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
+        self._scaler = river_state.load(state["scaler"])
         self._models = [river_state.load(saved) for saved in state["models"]]
         self._at_seconds, self._exported_at = state["at_seconds"], state["exported_at"]
         exported = state["exported"]
@@ -84,42 +96,35 @@ def linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank
 
     (With a standard scaler and plain gradient descent it diverges on real traces.)
     """
-    regressor = preprocessing.MaxAbsScaler() | linear_model.LinearRegression(
+    pipeline = preprocessing.MaxAbsScaler() | linear_model.LinearRegression(
         optimizer=optim.Adam(lr=3.0), intercept_lr=0.1
     )
-    return RiverBank("linear", regressor, _export_linear, features, components, together=True)
+    return RiverBank("linear", pipeline, _export_linear, features, components, together=True)
 
 
 def amf_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
     """River's aggregated Mondrian forest: good, and slower than all other experts together."""
-    regressor = preprocessing.MinMaxScaler() | forest.AMFRegressor(
+    pipeline = preprocessing.MinMaxScaler() | forest.AMFRegressor(
         n_estimators=10, seed=1, max_nodes=1000
     )
     return RiverBank(
-        "amf", regressor, _export_forest, features, components, together=False, export_seconds=30.0
+        "amf", pipeline, _export_forest, features, components, together=False, export_seconds=30.0
     )
 
 
-def _export_linear(models: Sequence[compose.Pipeline], features: Sequence[str]) -> FrozenExperts:
-    lines = []
-    for model in models:
-        scaler, regression = model.steps.values()
-        greatest, weights = scaler.abs_max, regression.weights
-        line = [regression.intercept]
-        for feature in features:
-            scale = greatest[feature].get()
-            line.append(weights.get(feature, 0.0) / scale if scale > 0 else 0.0)
-        lines.append(line)
-    coefficients = np.array(lines).T[None]
-    return FrozenPolynomials(np.ones(len(features)), coefficients, order=1)
-
-
-def _export_forest(models: Sequence[compose.Pipeline], features: Sequence[str]) -> FrozenExperts:
-    nodes = _Nodes(features)
-    roots = [
-        [nodes.add_tree(tree, scaler) for tree in trees]
-        for scaler, trees in (model.steps.values() for model in models)
+def _export_linear(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    greatest = [scaler.abs_max[feature].get() for feature in features]
+    scales = [scale if scale > 0 else 1.0 for scale in greatest]
+    lines = [
+        [model.intercept, *(model.weights.get(feature, 0.0) for feature in features)]
+        for model in models
     ]
+    return FrozenPolynomials(np.array(scales), np.array(lines).T[None], order=1)
+
+
+def _export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    nodes = _Nodes(features)
+    roots = [[nodes.add_tree(tree, scaler) for tree in trees] for trees in models]
     return nodes.frozen(np.array(roots, dtype=np.int64))
 
 

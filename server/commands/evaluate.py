@@ -59,6 +59,5 @@ def _print(found: dict[str, Any], trace: Path) -> None:
     columns = ["component", "MAE W", "RMSE W", "MAPE %", "R2", "bias W"]
     columns += ["60 s", "300 s", "1200 s"]
     print_table(columns, rows, f"{trace}: next-sample errors, then served MAE in W by model age")
-    sys.stdout.write(
-        f"{found['samples']} samples in {found['seconds']} s, {found['samples_per_second']} a second\n"
-    )
+    pace = found["samples_per_second"]
+    sys.stdout.write(f"{found['samples']} samples in {found['seconds']} s, {pace} a second\n")

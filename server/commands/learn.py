@@ -36,7 +36,9 @@ def run(
     """Learn from the log, checkpoint, and publish models to the store."""
     from server import assembly
     from server.watching import Watcher
+    from stream.worker import relax_garbage_collection
 
+    relax_garbage_collection()
     stop = threading.Event()
     with assembly.only_learner(settings), assembly.open_topics(settings) as log:
         worker = assembly.make_worker(settings, log, assembly.store_of(settings), stop)

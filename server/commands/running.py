@@ -46,7 +46,7 @@ def learning(worker: Worker, watcher: Watcher, stop: threading.Event) -> Iterato
             worker.run()
         except WattstreamError as error:
             watcher.failure = str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a border: the worker's loop
             _log.exception("the learner has failed")
             watcher.failure = f"{type(error).__name__}: {error}"
         finally:

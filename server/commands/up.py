@@ -53,7 +53,9 @@ def run(
     from server.live import Live
     from server.watching import Watcher
     from stream.sources.choose import automatic
+    from stream.worker import relax_garbage_collection
 
+    relax_garbage_collection()
     stop = threading.Event()
     with ExitStack() as parts:
         parts.enter_context(assembly.only_learner(settings))

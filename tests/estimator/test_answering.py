@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from estimator.answering import Answerer
+from estimator.catalog import Entry, Query
 from estimator.machine import MachineSpec
 from estimator.vocabulary import HORIZONS
 from tests.estimator.served import AT_MS, MACHINE, Shelf, entry, plain_entry, power_request
@@ -115,7 +116,7 @@ def test_no_model_is_zeros_of_the_right_length_and_a_reason() -> None:
 
 def test_a_model_that_needs_more_than_was_sent_is_no_model() -> None:
     class Careless(Shelf):
-        def select(self, query: object) -> object:  # type: ignore[override]  # a wrong catalog
+        def select(self, query: Query) -> Entry:
             return self.entries[0]
 
     answer = ask(Answerer(Careless(plain_entry())), metrics=["cpu_cycles"], values=[[1]])

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from estimator.answers import MOST_BYTES, encode_answer, encode_refusal
 from estimator.arrays import Floats
-from estimator.decimals import to_milliwatts, write_watts, written_sizes
+from estimator.decimals import to_milliwatts, write_few_watts, write_watts, written_sizes
 
 KEPLER = ["package", "core", "uncore", "dram"]
 
@@ -54,9 +54,10 @@ def test_compact() -> None:
 
 def test_what_is_no_power_is_zero() -> None:
     watts = np.array([[math.nan], [-1.5], [-0.0], [1e-9], [math.inf]])
-    answer = encode_answer(["platform"], watts)
-    assert b"-" not in answer
-    assert json.loads(answer)["powers"]["platform"] == [0, 0, 0, 0, 1e9]
+    for times in (1, 100):
+        answer = encode_answer(["platform"], np.tile(watts, (times, 1)))
+        assert b"-" not in answer
+        assert json.loads(answer)["powers"]["platform"] == [0, 0, 0, 0, 1e9] * times
 
 
 def test_message_and_ratio() -> None:
@@ -128,6 +129,11 @@ WATTS = st.floats(0.0, 1e5) | st.sampled_from([0.0, 1.001, 99.9996, 9.5, 1e8])
 def test_sizes_are_known_before_writing(watts: Floats) -> None:
     for places in range(4):
         assert written_sizes(watts, places) == [len(write_watts(row, places)) for row in watts]
+
+
+@given(st.lists(WATTS, max_size=40))
+def test_a_few_are_written_like_many(watts: list[float]) -> None:
+    assert write_few_watts(watts) == write_watts(np.array(watts), 3)
 
 
 @given(

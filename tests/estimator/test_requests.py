@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -47,6 +48,12 @@ BAD_VALUES = [
     ("[[1],[" + "9" * 400 + "]]", 2, "values[1][0]: 999"),
     ("[]", 0, "values: there are no rows"),
 ]
+
+
+@pytest.mark.parametrize("bad", [[[-1.0]], [[math.inf]], [[math.nan]], [[1.0, 2.0]]])
+def test_one_bad_row_among_many_is_seen(bad: list[list[float]]) -> None:
+    assert decode_request(as_bytes(values=[[1.0]] * 100)) is not None
+    assert decode_request(as_bytes(values=[[1.0]] * 100 + bad)) is None
 
 
 @pytest.mark.parametrize(("values", "rows", "said"), BAD_VALUES)

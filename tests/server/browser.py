@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ _FLAGS: Final = (
     "--remote-debugging-pipe",
 )
 _COMMAND_SECONDS: Final = 20.0
+
+# The browser reads commands from descriptor 3 and writes results to 4, whatever these are here.
+_HAND_OVER: Final = """
+import fcntl, os, sys
+commands, results = (fcntl.fcntl(int(fd), fcntl.F_DUPFD_CLOEXEC, 10) for fd in sys.argv[1:3])
+os.dup2(commands, 3)
+os.dup2(results, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Tab:
@@ -112,22 +122,24 @@ class Tab:
 def chromium(profile: Path) -> Iterator[Tab]:
     """A browser with a new profile in an empty folder, and its one tab."""
     assert CHROMIUM is not None
-    to_browser, from_us = os.pipe()[::-1], os.pipe()
-    # The browser reads commands from descriptor 3 and writes results to 4.
-    shell = f'exec "$0" "$@" 3<&{to_browser[1]} 4>&{from_us[1]}'
+    commands, to_browser = os.pipe()
+    from_browser, results = os.pipe()
     process = subprocess.Popen(
-        ["/bin/sh", "-c", shell, CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"],
-        pass_fds=(to_browser[1], from_us[1]),
+        [
+            *(sys.executable, "-c", _HAND_OVER, str(commands), str(results)),
+            *(CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"),
+        ],
+        pass_fds=(commands, results),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(to_browser[1])
-    os.close(from_us[1])
-    tab = Tab(to_browser[0], from_us[0])
+    os.close(commands)
+    os.close(results)
+    tab = Tab(to_browser, from_browser)
     try:
         yield tab
     finally:
-        os.close(to_browser[0])
-        os.close(from_us[0])
+        os.close(to_browser)
+        os.close(from_browser)
         process.kill()
         process.wait()

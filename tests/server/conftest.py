@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -38,23 +39,26 @@ class Served(httpx.Client):
     app: Starlette
 
 
+def make_served(
+    *entries: Entry, provider: StatusProvider | None = None, live: Live | None = None
+) -> Served:
+    """A client of an application that serves these entries, ten seconds after their time."""
+    catalog, models = FakeCatalog(entries), FakeModels(entries)
+    app = make_app(catalog, models, provider, live, status_seconds=0, clock=lambda: AT / 1000 + 10)
+    client = Served(transport=AsgiTransport(app), base_url="http://test")
+    client.catalog, client.models, client.app = catalog, models, app
+    return client
+
+
 Serve = Callable[..., Served]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Make a client of an application that serves these entries, ten seconds after their time."""
+    """`make_served`, and what it made is closed at the end."""
     with ExitStack() as stack:
 
-        def make(
-            *entries: Entry, provider: StatusProvider | None = None, live: Live | None = None
-        ) -> Served:
-            catalog, models = FakeCatalog(entries), FakeModels(entries)
-            app = make_app(
-                catalog, models, provider, live, status_seconds=0, clock=lambda: AT / 1000 + 10
-            )
-            client = Served(transport=AsgiTransport(app), base_url="http://test")
-            client.catalog, client.models, client.app = catalog, models, app
-            return stack.enter_context(client)
+        def make(*entries: Entry, **parts: Any) -> Served:
+            return stack.enter_context(make_served(*entries, **parts))
 
         yield make

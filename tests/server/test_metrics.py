@@ -106,7 +106,9 @@ def test_openmetrics_for_those_who_ask(serve: Serve) -> None:
     client = serve(make_entry(), provider=FakeProvider(STATUS))
     response = client.get("/metrics", headers=accept)
     assert response.headers["content-type"].startswith("application/openmetrics-text")
-    families: list[Metric] = list(open_metrics(response.text))
+    families: list[Metric] = list(
+        open_metrics(response.text)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+    )
     assert len(families) == len(
         {_base(family.name) for family in FAMILIES} - {"wattstream_model_r2_ratio"}
     )

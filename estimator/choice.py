@@ -1,0 +1,74 @@
+"""What a model is asked for, what can be chosen, and by which error."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from estimator.artifact import Manifest
+from estimator.frozen import FrozenModel
+from estimator.machine import MachineSpec
+
+CHOSEN_AT: Final = "300"
+"""Models are compared as their users meet them: five minutes old. Seconds, as in manifests."""
+
+MORE_IS_BETTER: Final = frozenset({"r2", "count"})
+"""The measures that say good things of a model."""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What a model is asked for, in the words of Kepler's ``POST /model``.
+
+    ``node_type`` is a number that `ModelStore.number` gave; 0 and below stand for unknown.
+    """
+
+    metrics: tuple[str, ...]
+    output_type: str = "AbsPower"
+    source: str = "rapl-sysfs"
+    node_type: int = -1
+    machine: MachineSpec | None = None
+    trainer_name: str = ""
+    filter: str = ""
+    weight: bool = False
+    loose: bool = True
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A model that can be chosen; ``number`` is its node type's for Kepler."""
+
+    digest: str
+    manifest: Manifest
+    model: FrozenModel
+    number: int
+
+    @property
+    def error(self) -> float:
+        """What it is chosen by: the MAE in watts of its worst component, infinite without one."""
+        return chosen_by(self.manifest).get("mae", math.inf)
+
+
+def chosen_by(manifest: Manifest) -> dict[str, float]:
+    """The error measures by which a model is chosen: five minutes after it was published.
+
+    Of the next sample, where nothing has been scored after five minutes yet. ``mae`` and the like
+    are the worst component's, ``package_mae`` one component's, of ``bias`` the magnitude.
+    """
+    later = _errors(manifest, CHOSEN_AT)
+    return later if "mae" in later else _errors(manifest, "0")
+
+
+def _errors(manifest: Manifest, horizon: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    of_all: dict[str, list[float]] = {}
+    for component in manifest.components:
+        for measure, value in manifest.errors.get(component, {}).get(horizon, {}).items():
+            if value is not None:
+                found[f"{component}_{measure}"] = abs(value) if measure == "bias" else value
+                of_all.setdefault(measure, []).append(found[f"{component}_{measure}"])
+    for measure, values in of_all.items():
+        # A model is not better for a component that could not be scored.
+        if len(values) == len(manifest.components):
+            found[measure] = min(values) if measure in MORE_IS_BETTER else max(values)
+    return found
