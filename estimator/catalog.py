@@ -105,7 +105,7 @@ class Catalog:
         if query.output_type not in OUTPUT_TYPES:
             known = ", ".join(OUTPUT_TYPES)
             raise RequestError(f"output_type is {quoted(query.output_type)}: known are {known}")
-        conditions = parse_filter(query.filter)
+        wanted = parse_filter(query.filter)
         source = canonical_source(query.source)
         shelf = self._shelves.get((source, query.output_type))
         if shelf is None:
@@ -113,7 +113,7 @@ class Catalog:
                 f"source is {quoted(source)} and output_type {query.output_type}: "
                 f"there are models of {listed(f'{one} {other}' for one, other in self._shelves)}"
             )
-        return shelf.select(query, conditions)
+        return shelf.select(query, wanted)
 
 
 def _same(one: Entry, other: Entry) -> bool:

@@ -8,42 +8,52 @@ other features than these.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
-from estimator.artifact import Manifest
 from estimator.choice import MORE_IS_BETTER
 from estimator.errors import RequestError
 
 _SHOWN: Final = 80
 
-Condition = Callable[[Manifest, Mapping[str, float]], bool]
+
+class Filter(NamedTuple):
+    """At most and at least so much of error measures; no other features than these."""
+
+    at_most: dict[str, float]
+    at_least: dict[str, float]
+    features: frozenset[str] | None
 
 
-def parse_filter(text: str) -> list[Condition]:
-    """The conditions that a filter sets on a manifest and its errors by measure.
+def parse_filter(text: str) -> Filter:
+    """Read a filter; ``RequestError`` for what is none.
 
-    A measure that a model does not have rejects it. ``RequestError`` for what is no filter.
-
-    >>> len(parse_filter("mae:5;features:cpu_cycles,cache_miss")), parse_filter("")
-    (2, [])
+    >>> parse_filter("mae:5;r2:0.9;features:cpu_cycles")
+    Filter(at_most={'mae': 5.0}, at_least={'r2': 0.9}, features=frozenset({'cpu_cycles'}))
     """
-    return [_condition(part.strip()) for part in text.split(";") if part.strip()]
+    at_most: dict[str, float] = {}
+    at_least: dict[str, float] = {}
+    features: frozenset[str] | None = None
+    for part in filter(None, map(str.strip, text.split(";"))):
+        attribute, _, wanted = (side.strip() for side in part.partition(":"))
+        if not attribute or not wanted:
+            raise RequestError(f"filter has {part[:_SHOWN]!r}: attribute:threshold is needed")
+        if attribute == "features":
+            given = frozenset(name.strip() for name in wanted.split(","))
+            features = given if features is None else features & given
+        elif attribute.endswith(tuple(MORE_IS_BETTER)):
+            threshold = _threshold(part, wanted)
+            at_least[attribute] = max(threshold, at_least.get(attribute, threshold))
+        else:
+            threshold = _threshold(part, wanted)
+            at_most[attribute] = min(threshold, at_most.get(attribute, threshold))
+    return Filter(at_most, at_least, features)
 
 
-def _condition(part: str) -> Condition:
-    attribute, colon, wanted = (side.strip() for side in part.partition(":"))
-    if not attribute or not colon or not wanted:
-        raise RequestError(f"filter has {part[:_SHOWN]!r}: attribute:threshold is needed")
-    if attribute == "features":
-        allowed = {name.strip() for name in wanted.split(",")}
-        return lambda manifest, _: allowed.issuperset(manifest.features)
+def _threshold(part: str, wanted: str) -> float:
     try:
         threshold = float(wanted)
     except ValueError:
         threshold = math.nan
     if math.isnan(threshold):
         raise RequestError(f"filter has {part[:_SHOWN]!r}: the threshold is not a number")
-    if attribute.endswith(tuple(MORE_IS_BETTER)):
-        return lambda _, errors: attribute in errors and errors[attribute] >= threshold
-    return lambda _, errors: attribute in errors and errors[attribute] <= threshold
+    return threshold

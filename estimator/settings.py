@@ -20,8 +20,9 @@ from estimator.errors import MisuseError
 
 PREFIX: Final = "WATTSTREAM_"
 
-_KUBERNETES: Final = re.compile(r"(SERVICE|PORT)(_|$)")
-"""What Kubernetes puts beside ours into the environment for a service called wattstream."""
+_KUBERNETES: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT)|PORT)(_|$)")
+"""What Kubernetes puts beside ours into the environment for a service called wattstream, or
+wattstream-something."""
 
 
 def _help(text: str, **limits: Any) -> msgspec.Meta:
@@ -68,8 +69,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, _help("Seconds of event time by which a record may be late", ge=0.0, le=3600.0)
     ] = 10.0
     commit_interval: Annotated[
-        float, _help("Seconds between two checkpoints", gt=0.0, le=3600.0)
-    ] = 10.0
+        float, _help("Seconds between two checkpoints, and between two versions", gt=0.0, le=3600.0)
+    ] = 5.0
     experts: Annotated[
         tuple[str, ...], _help("Banks of experts in every model: `ridge`, `linear`, `amf`")
     ] = ("ridge", "linear")
@@ -141,9 +142,11 @@ def load(
 
 def _read(config: Path) -> dict[str, Any]:
     try:
-        text = config.read_text()
+        text = config.read_text(encoding="utf-8")
     except OSError as error:
         raise MisuseError(f"config file {config}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MisuseError(f"config file {config}: {error}") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 
+from estimator.arrays import Floats
 from estimator.choice import Entry, Query, chosen_by
 from estimator.errors import NoModelError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
-from estimator.model_filter import Condition
+from estimator.model_filter import Filter
 from estimator.similarity import Mask, NodeTypeSearch
 
 LINEAR_TRAINER: Final = "SGDRegressorTrainer"
@@ -23,30 +24,41 @@ KEPLER_COMPONENTS: Final = ("package", "core", "uncore", "dram", "platform")
 _SHOWN: Final = 12
 
 
-class _Candidate(NamedTuple):
-    entry: Entry
-    error: float
-    errors: dict[str, float]
-    has_lines: bool
-
-    @property
-    def node_type(self) -> str:
-        return self.entry.manifest.key.node_type
-
-
-_Fits = Callable[[_Candidate], bool]
-
-
 class _Group:
-    """The candidates with the same features, best first."""
+    """The N models with the same features, best first, and what is asked of them as columns."""
 
-    def __init__(self, candidates: Iterable[_Candidate]) -> None:
-        self.candidates = sorted(candidates, key=_rank)
-        self.by_type: dict[str, list[_Candidate]] = {}
-        self.by_number: dict[int, list[_Candidate]] = {}
-        for one in self.candidates:
-            self.by_type.setdefault(one.node_type, []).append(one)
-            self.by_number.setdefault(one.entry.number, []).append(one)
+    def __init__(self, entries: Iterable[Entry], places: dict[str, int]) -> None:
+        scored = [(entry, chosen_by(entry.manifest)) for entry in entries]
+        # Of models equally good always the same one, whatever their order in the store.
+        scored.sort(key=lambda pair: _rank(pair[0], pair[1]))
+        self.entries = [entry for entry, _ in scored]
+        self.ranks = [_rank(entry, errors) for entry, errors in scored]
+        self.features = frozenset(self.entries[0].manifest.features)
+        self.numbers = np.array([entry.number for entry in self.entries])
+        self.types = np.array([places[entry.manifest.key.node_type] for entry in self.entries])
+        self._has_lines = np.array([_has_lines(entry) for entry in self.entries])
+        self._errors: dict[str, Floats] = {}
+        for row, (_, errors) in enumerate(scored):
+            for measure, value in errors.items():
+                if measure not in self._errors:
+                    self._errors[measure] = np.full(len(scored), np.nan)
+                self._errors[measure][row] = value
+        self._unknown = np.full(len(scored), np.nan)
+
+    def fitting(self, weight: bool, wanted: Filter) -> Mask:
+        """Which models have lines, if ``weight`` asks for them, and pass the filter: [N]."""
+        fits = self._has_lines.copy() if weight else np.ones(len(self.entries), np.bool_)
+        if wanted.features is not None and not self.features <= wanted.features:
+            fits[:] = False
+        # What a model does not have is NaN here, and never compares.
+        for measure, threshold in wanted.at_most.items():
+            fits &= self._errors.get(measure, self._unknown) <= threshold
+        for measure, threshold in wanted.at_least.items():
+            fits &= self._errors.get(measure, self._unknown) >= threshold
+        return fits
+
+
+_Fitting: TypeAlias = list[tuple[_Group, Mask]]
 
 
 class Shelf:
@@ -55,91 +67,72 @@ class Shelf:
     def __init__(self, entries: Sequence[Entry]) -> None:
         members: dict[str, int] = {}
         machines: dict[str, MachineSpec] = {}
-        groups: dict[frozenset[str], list[_Candidate]] = {}
+        groups: dict[frozenset[str], list[Entry]] = {}
         for entry in entries:
             manifest = entry.manifest
             name = manifest.key.node_type
             machines.setdefault(name, manifest.machine)
             members[name] = max(members.get(name, 1), manifest.samples)
-            groups.setdefault(frozenset(manifest.features), []).append(_candidate(entry))
-        self._places = {name: place for place, name in enumerate(machines)}
+            groups.setdefault(frozenset(manifest.features), []).append(entry)
+        self._types = list(machines)
+        places = {name: place for place, name in enumerate(machines)}
         # How many machines make up a type is written nowhere; how many samples they gave, is.
         self._search = NodeTypeSearch(list(machines.values()), [members[name] for name in machines])
         self._experts = {name for entry in entries for name in entry.manifest.experts}
-        self._numbers = sorted({entry.number for entry in entries})
-        self._groups = {features: _Group(found) for features, found in groups.items()}
-        self._masks = {
-            (features, weight): self._mask(
-                one for one in group.candidates if one.has_lines or not weight
-            )
-            for features, group in self._groups.items()
-            for weight in (False, True)
-        }
+        self._groups = [_Group(found, places) for found in groups.values()]
 
-    def select(self, query: Query, conditions: Sequence[Condition]) -> Entry:
+    def select(self, query: Query, wanted: Filter) -> Entry:
         """The best model; ``NoModelError`` if there is none."""
         self._check_trainer(query)
         metrics = set(query.metrics)
-        possible = [features for features in self._groups if features <= metrics]
-        if not possible:
-            needed = sorted(", ".join(sorted(features)) for features in self._groups)
+        fitting = [
+            (group, group.fitting(query.weight, wanted))
+            for group in self._groups
+            if group.features <= metrics
+        ]
+        if not fitting:
+            needed = sorted(", ".join(sorted(group.features)) for group in self._groups)
             raise NoModelError(
                 f"metrics are {listed(query.metrics)}: models need {listed(needed, '; or ')}"
             )
-        fits = _fits(query, conditions)
-        groups = [self._groups[features] for features in possible]
-        best = self._numbered(query, groups, fits) if query.node_type > 0 else None
-        if best is None and query.machine not in (None, UNKNOWN_MACHINE):
-            best = self._most_similar(query, possible, fits, conditions)
-        elif best is None:
-            heads = (next(filter(fits, group.candidates), None) for group in groups)
-            best = _best(one for one in heads if one is not None)
-        if best is None:
+        fitting = [(group, fits) for group, fits in fitting if fits.any()]
+        if not fitting:
             raise NoModelError(f"no model fits{_limits(query)}")
-        return best
+        return self._best(query, fitting)
 
-    def _numbered(self, query: Query, groups: list[_Group], fits: _Fits) -> Entry | None:
-        """The best model of the node type with the number; None if another will do."""
-        number = query.node_type
-        of_type = (one for group in groups for one in group.by_number.get(number, ()))
-        best = _best(filter(fits, of_type))
-        if best is None and not query.loose:
-            raise NoModelError(
-                f"node_type is {number}: there are models of {listed(self._numbers)}"
-                f"{_limits(query)}"
-            )
-        return best
+    def _best(self, query: Query, fitting: _Fitting) -> Entry:
+        if query.node_type > 0:
+            numbered = [
+                (group, fits & (group.numbers == query.node_type)) for group, fits in fitting
+            ]
+            if any(fits.any() for _, fits in numbered):
+                return _first(numbered)
+            if not query.loose:
+                there = {
+                    number for group, fits in fitting for number in group.numbers[fits].tolist()
+                }
+                raise NoModelError(
+                    f"node_type is {query.node_type}: there are models of "
+                    f"{listed(sorted(there))}{_limits(query)}"
+                )
+        if query.machine is None or query.machine == UNKNOWN_MACHINE:
+            return _first(fitting)
+        place = self._node_type(query.machine, query, fitting)
+        return _first([(group, fits & (group.types == place)) for group, fits in fitting])
 
-    def _most_similar(
-        self,
-        query: Query,
-        possible: list[frozenset[str]],
-        fits: _Fits,
-        conditions: Sequence[Condition],
-    ) -> Entry | None:
-        """The best model of the machine's node type, or of the one most like it."""
-        groups = [self._groups[features] for features in possible]
-        if conditions:
-            among = self._mask(one for group in groups for one in filter(fits, group.candidates))
-        else:
-            among = np.logical_or.reduce([self._masks[each, query.weight] for each in possible])
-        if not among.any() or query.machine is None:
-            return None
-        name = self._node_type(query.machine, query, among)
-        of_type = (one for group in groups for one in group.by_type.get(name, ()))
-        return _best(filter(fits, of_type))
-
-    def _node_type(self, machine: MachineSpec, query: Query, among: Mask) -> str:
-        """The machine's node type, of those that are among these."""
-        types = list(self._places)
-        match = self._search.search(machine, query.loose, among)
-        if match.place < 0:
-            there = [name for name, may in zip(types, among, strict=True) if may]
+    def _node_type(self, machine: MachineSpec, query: Query, fitting: _Fitting) -> int:
+        """The place of the machine's node type, or of the one most like it, of those that fit."""
+        among = np.zeros(len(self._types), np.bool_)
+        for group, fits in fitting:
+            among[group.types[fits]] = True
+        place = self._search.search(machine, query.loose, among).place
+        if place < 0:
+            there = [self._types[type_] for type_ in np.flatnonzero(among)]
             raise NoModelError(
                 f"machine_spec is of {machine.node_type}: there are models of "
                 f"{listed(there)}{_limits(query)}"
             )
-        return types[match.place]
+        return place
 
     def _check_trainer(self, query: Query) -> None:
         known = {LINEAR_TRAINER} if query.weight else ARCHIVE_TRAINERS | self._experts
@@ -150,36 +143,20 @@ class Shelf:
                 f"{listed(sorted(known))}"
             )
 
-    def _mask(self, candidates: Iterable[_Candidate]) -> Mask:
-        mask = np.zeros(len(self._places), np.bool_)
-        mask[[self._places[one.node_type] for one in candidates]] = True
-        return mask
+
+def _rank(entry: Entry, errors: dict[str, float]) -> tuple[float, str]:
+    return errors.get("mae", math.inf), entry.digest
 
 
-def _candidate(entry: Entry) -> _Candidate:
-    manifest = entry.manifest
-    errors = chosen_by(manifest)
-    has_lines = any(component in manifest.lines for component in KEPLER_COMPONENTS)
-    return _Candidate(entry, errors.get("mae", math.inf), errors, has_lines)
+def _has_lines(entry: Entry) -> bool:
+    return any(component in entry.manifest.lines for component in KEPLER_COMPONENTS)
 
 
-def _fits(query: Query, conditions: Sequence[Condition]) -> _Fits:
-    def fits(one: _Candidate) -> bool:
-        if query.weight and not one.has_lines:
-            return False
-        return all(condition(one.entry.manifest, one.errors) for condition in conditions)
-
-    return fits
-
-
-def _rank(one: _Candidate) -> tuple[float, str]:
-    # Of models equally good always the same one, whatever their order in the store.
-    return one.error, one.entry.digest
-
-
-def _best(candidates: Iterable[_Candidate]) -> Entry | None:
-    best = min(candidates, key=_rank, default=None)
-    return None if best is None else best.entry
+def _first(fitting: _Fitting) -> Entry:
+    """The best of the models that fit, of which there must be one."""
+    firsts = [(group, int(np.argmax(fits))) for group, fits in fitting if fits.any()]
+    group, place = min(firsts, key=lambda first: first[0].ranks[first[1]])
+    return group.entries[place]
 
 
 def _limits(query: Query) -> str:

@@ -9,7 +9,8 @@ from estimator.arrays import State
 from estimator.frozen import FrozenModel
 
 SPACING: Final = 0.05
-"""A horizon's snapshots are that fraction of it apart: served ages are right to within 5 %."""
+"""Snapshots that are served are too old by no more than that fraction of their horizon, except
+where no newer model was old enough."""
 
 
 class Snapshots:
@@ -21,9 +22,10 @@ class Snapshots:
         self._kept: deque[FrozenModel] = deque()
 
     def keep(self, model: FrozenModel) -> None:
-        """Remember the model, unless one almost as young is remembered."""
-        if not self._kept or model.at - self._kept[-1].at >= self._spacing_ms:
-            self._kept.append(model)
+        """Remember the model; the one before gives way if its neighbours are close together."""
+        if len(self._kept) > 1 and model.at - self._kept[-2].at <= self._spacing_ms:
+            self._kept.pop()
+        self._kept.append(model)
 
     def as_of(self, at: int) -> FrozenModel | None:
         """The model as it was one horizon before ``at`` (Unix ms); None if there was none yet."""

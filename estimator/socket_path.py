@@ -43,17 +43,22 @@ class BoundSocket:
                 f"socket path {self.path}: cannot listen there: {reason}"
             ) from error
 
-    def close(self) -> None:
-        """Stop listening, and remove the file unless somebody else has put theirs there."""
+    def leave(self) -> None:
+        """Free the path, if it is still ours; who has connected already is served on."""
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._identity:
                 self.path.unlink()
+
+    def close(self) -> None:
+        """Free the path and stop listening."""
+        self.leave()
         self.socket.close()
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> tuple[int, int, int]:
+    """What tells this file from another at its path: numbers of files are used again."""
     found = path.lstat()
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _make_free(path: Path) -> None:

@@ -107,6 +107,9 @@ class EstimatorServer:
                     await asyncio.sleep(_TICK_SECONDS)
                     desk.sweep()
             finally:
+                # Before nobody listens any more: who finds the path then may take it over.
+                for bound in self._bound:
+                    bound.leave()
                 for server in servers:
                     server.close()
                 desk.close()

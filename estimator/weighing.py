@@ -19,6 +19,9 @@ SHARPNESS: Final = 2.0
 _SMALLEST_WATTS: Final = 1e-3
 """Errors below a milliwatt are noise: nobody is infinitely better for being exact once."""
 
+_LEAST_GAIN: Final = 1e-4
+"""Several rounds at one time, and late ones, count a little too: no first one counts for ever."""
+
 
 class Weighing:
     """Recent absolute errors of E experts for C components at H horizons, and their weights."""
@@ -36,8 +39,8 @@ class Weighing:
             if before is None:
                 self._watts[horizon] = now
                 continue
-            # Several rounds at one time count a little too: no first one counts for ever.
-            gained = max(1.0 - 2.0 ** ((before - at_seconds) / MEMORY_SECONDS[horizon]), 1e-3)
+            passed = max(at_seconds - before, 0.0)
+            gained = max(1.0 - 2.0 ** (-passed / MEMORY_SECONDS[horizon]), _LEAST_GAIN)
             self._watts[horizon] += gained * (now - self._watts[horizon])
 
     def weights(self) -> Floats:

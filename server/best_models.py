@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from estimator.catalog import Catalog, Entry
 from estimator.choice import chosen_by
 from estimator.errors import RequestError
-from estimator.model_filter import Condition, parse_filter
+from estimator.model_filter import Filter, parse_filter
 from estimator.vocabulary import (
     FEATURE_GROUPS,
     OUTPUT_TYPES,
@@ -65,7 +66,7 @@ class _Wanted:
         self.output_types = _chosen("output-type", given, OUTPUT_TYPES)
         self.groups = _chosen("feature-group", given, tuple(FEATURE_GROUPS))
         self.number = _number(given.get("node-type") or "-1")
-        self.conditions = parse_filter(given.get("filter", ""))
+        self.filter = parse_filter(given.get("filter", ""))
 
     def best_of(self, ranked: Ranked) -> dict[str, dict[str, str]]:
         """The best models' names by output type and group; groups without a model are left out."""
@@ -82,12 +83,17 @@ class _Wanted:
     def _fits(self, entry: Entry) -> bool:
         if self.number > 0 and entry.number != self.number:
             return False
-        return not self.conditions or _passes(entry, self.conditions)
+        return _passes(entry, self.filter)
 
 
-def _passes(entry: Entry, conditions: Sequence[Condition]) -> bool:
+def _passes(entry: Entry, wanted: Filter) -> bool:
+    """Whether the model is as the filter wants it; a measure that it does not have rejects it."""
     errors = chosen_by(entry.manifest)
-    return all(condition(entry.manifest, errors) for condition in conditions)
+    return (
+        all(errors.get(name, math.inf) <= most for name, most in wanted.at_most.items())
+        and all(errors.get(name, -math.inf) >= least for name, least in wanted.at_least.items())
+        and (wanted.features is None or wanted.features.issuperset(entry.manifest.features))
+    )
 
 
 def _rank(entries: Sequence[Entry]) -> Ranked:

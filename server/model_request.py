@@ -56,6 +56,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
         )
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _decoder = msgspec.json.Decoder(ModelRequest)
 
 
@@ -71,14 +73,26 @@ def decode_model_request(body: bytes) -> ModelRequest:
     try:
         return _decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise RequestError(_explained(body, str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"body is {_shown(body)}: {error}") from error
-    except RecursionError as error:
-        raise RequestError("body is nested too deep") from error
+        # What does not fit is noticed before what comes after it is seen to be no JSON.
+        raise RequestError(_explained(_decode_anything(body), body, str(error))) from error
+    except _UNREADABLE as error:
+        raise RequestError(_why(body, error)) from error
 
 
-def _explained(body: bytes, sentence: str) -> str:
+def _decode_anything(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except _UNREADABLE as error:
+        raise RequestError(_why(body, error)) from error
+
+
+def _why(body: bytes, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "body is nested too deep"
+    return f"body is {_shown(body)}: {error}"
+
+
+def _explained(content: Any, body: bytes, sentence: str) -> str:
     """The decoder's sentence, with the value that it is about."""
     missing = re.search(r"missing required field `(\w+)`", sentence)
     if missing:
@@ -88,9 +102,8 @@ def _explained(body: bytes, sentence: str) -> str:
         return f"body is {_shown(body)}: {what}"
     path = path.rstrip("`")
     key = re.split(r"[.\[]", path)[0]
-    given = msgspec.json.decode(body, type=dict[str, Any]).get(key)
     where = "" if path == key else f" at {path}"
-    return f"{key} is {_shown(msgspec.json.encode(given))}: {what}{where}"
+    return f"{key} is {_shown(msgspec.json.encode(content.get(key)))}: {what}{where}"
 
 
 def _shown(data: bytes) -> str:

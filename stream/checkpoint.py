@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -24,7 +25,7 @@ _MAGIC: Final = b"WATTSTREAM CHECKPOINT\n"
 class _Pointer(msgspec.Struct, frozen=True):
     """Which checkpoints of a shard there are, newest first."""
 
-    names: list[str]
+    names: list[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}\.ckpt$")]]
 
 
 def encode(state: State) -> bytes:
@@ -72,8 +73,10 @@ class Checkpoints:
         kept = [name, *names][:KEPT]
         pointer = msgspec.json.encode(_Pointer(kept))
         self._store.put(f"{folder}/current.json", pointer)
-        for old in names[KEPT - 1 :]:
-            self._store.delete(f"{folder}/{old}")
+        # Not only what this write has dropped: a crash may have left more.
+        for old in self._listed(partition):
+            if old not in kept:
+                self._store.delete(f"{folder}/{old}")
 
     def read(self, partition: int) -> State | None:
         """The newest state that can be read; None if there is no checkpoint.
@@ -83,7 +86,9 @@ class Checkpoints:
         nothing then would silently throw away what was learned.
         """
         names = self._names(partition)
-        for name in names:
+        # A damaged pointer may look sound, and name what is not there.
+        others = (name for name in self._listed(partition) if name not in names) if names else ()
+        for name in itertools.chain(names, others):
             path = f"{self._folder}/{partition}/{name}"
             try:
                 return decode(self._store.get(path).data)
@@ -104,8 +109,11 @@ class Checkpoints:
             return []
         try:
             return msgspec.json.decode(stored, type=_Pointer).names
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.warning("%s is damaged (%s): looking for the checkpoints themselves", path, error)
-            found = self._store.list(f"{self._folder}/{partition}")
-            names = [name.rsplit("/", 1)[-1] for name in found if name.endswith(".ckpt")]
-            return sorted(names, reverse=True)
+            return self._listed(partition)
+
+    def _listed(self, partition: int) -> list[str]:
+        """The checkpoints that lie in the store, newest first, the current ones or not."""
+        found = self._store.list(f"{self._folder}/{partition}")
+        return sorted(path.rsplit("/", 1)[-1] for path in found if path.endswith(".ckpt"))[::-1]

@@ -12,6 +12,7 @@ from stream.records import PowerRecord
 
 MOST_WATTS: Final = 5000.0
 """No zone draws more: a counter that would have to have done so was reset, and did not wrap."""
+_ROUNDING_JOULES: Final = 1e-3
 
 
 class CounterTrack(MeterTrack):
@@ -38,6 +39,7 @@ class CounterTrack(MeterTrack):
             return "duplicate"
         if place < len(self._at):
             return self._insert(place, record.at, raw, wraps)
+        self._space(record.at)
         components = component_order(zone.component for zone in zones)
         gained = self._gained(len(self._at) - 1, record.at, raw, wraps)
         if gained is None or components != self.components:
@@ -69,13 +71,16 @@ class CounterTrack(MeterTrack):
         gained = self._gained(place - 1, at, raw, wraps)
         if gained is None:
             return "late"
+        after = self._joules[place]
         joules = tuple(a + b for a, b in zip(self._joules[place - 1], gained, strict=True))
-        if any(a > b for a, b in zip(joules, self._joules[place], strict=True)):
+        if any(a > b + _ROUNDING_JOULES for a, b in zip(joules, after, strict=True)):
             return "late"
+        joules = tuple(map(min, joules, after))
         self._at.insert(place, at)
         self._runs.insert(place, self._runs[place])
         self._joules.insert(place, joules)
         self._raw.insert(place, raw)
+        self._bound()
         return "kept"
 
     def _gained(
@@ -126,6 +131,7 @@ class CounterTrack(MeterTrack):
             "raw": [[(*zone, joules) for zone, joules in raw.items()] for raw in self._raw],
             "resets": self.resets,
             "orphaned": self.orphaned,
+            "spacing_ms": self.spacing_ms,
         }
 
     @classmethod
@@ -137,4 +143,5 @@ class CounterTrack(MeterTrack):
         track._joules = [tuple(joules) for joules in state["joules"]]
         track._raw = [{(c, z): joules for c, z, joules in raw} for raw in state["raw"]]
         track.resets, track.orphaned = state["resets"], state["orphaned"]
+        track.spacing_ms = state["spacing_ms"]
         return track

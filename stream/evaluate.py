@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from estimator.errors import MisuseError
 from estimator.model import PowerModel
@@ -21,6 +22,8 @@ from stream.sources.protocol import Source
 from stream.worker import Parts, Worker
 
 Report = dict[str, Any]
+
+_MEASURES: Final = ("mae", "rmse", "mape", "r2", "bias")
 
 
 def evaluate(source: Source, pool: Pool, on_collected: Callable[[], None] | None = None) -> Report:
@@ -67,7 +70,7 @@ def report(models: Sequence[PowerModel], seconds: float) -> Report:
                 continue
             found = _component(model, number)
             known = components.get(component)
-            if known is None or (found["mae"] or 0.0) < (known["mae"] or 0.0):
+            if known is None or _mae(found) < _mae(known):
                 components[component] = found
     samples = max(model.samples for model in models)
     return {
@@ -81,8 +84,12 @@ def report(models: Sequence[PowerModel], seconds: float) -> Report:
 def _component(model: PowerModel, number: int) -> dict[str, Any]:
     errors = as_json(model.total.errors(0, number))
     served = {
-        str(horizon): dict(as_json(model.total.errors(place, number)))
+        str(horizon): {"mae": as_json(model.total.errors(place, number))["mae"]}
         for place, horizon in enumerate(HORIZONS)
         if horizon
     }
-    return {**errors, "served": served}
+    return {**{name: errors[name] for name in _MEASURES}, "served": served}
+
+
+def _mae(found: Mapping[str, Any]) -> float:
+    return math.inf if found["mae"] is None else float(found["mae"])

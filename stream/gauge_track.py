@@ -27,6 +27,7 @@ class GaugeTrack(MeterTrack):
         """Take in a reading, also one out of order."""
         said = record.watts or {}
         components = component_order(said)
+        self._space(record.at)
         if components != self.components:
             self.resets += bool(self._at)
             self.components = components
@@ -74,6 +75,7 @@ class GaugeTrack(MeterTrack):
             "watts": self._watts,
             "resets": self.resets,
             "orphaned": self.orphaned,
+            "spacing_ms": self.spacing_ms,
         }
 
     @classmethod
@@ -84,4 +86,5 @@ class GaugeTrack(MeterTrack):
         track._at = list(state["at"])
         track._watts = [tuple(watts) for watts in state["watts"]]
         track.resets, track.orphaned = state["resets"], state["orphaned"]
+        track.spacing_ms = state["spacing_ms"]
         return track

@@ -7,6 +7,7 @@ Everything depends on the order of a node's records and on their event times, on
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, deque
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ MOST_PENDING: Final = 256
 FORGET_NODE_SECONDS: Final = 7200.0
 """A node not heard of for so long (event time) is forgotten."""
 _LOOK_FOR_GONE_EVERY: Final = 65_536
+_LONGEST_RATE_SECONDS: Final = 86_400.0
 
 
 class Interval(NamedTuple):
@@ -55,7 +57,7 @@ class _Meter:
 
 
 class _Node:
-    __slots__ = ("machine", "meters", "newest", "recent", "unmetered", "usage")
+    __slots__ = ("machine", "meters", "newest", "recent", "taken", "unmetered", "usage")
 
     def __init__(self) -> None:
         self.machine: MachineSpec = UNKNOWN_MACHINE
@@ -63,6 +65,7 @@ class _Node:
         self.meters: dict[str, _Meter] = {}
         self.unmetered: deque[Interval] = deque()
         self.recent: deque[int] = deque()
+        self.taken: deque[tuple[int, int]] = deque()
         self.newest = -1
 
 
@@ -80,7 +83,9 @@ class Join:
         return len(self._nodes)
 
     def add_usage(self, record: UsageRecord) -> list[Sample]:
-        """Take in a usage record; what became complete by it."""
+        """Take in a usage record; what became complete by it. Raises ``RecordError``."""
+        if record.mode == "rate":
+            _check_length(record.interval or 0.0)
         node = self._node(record.node, record.at)
         newest = node.recent[-1] if node.recent else -1
         if record.at in node.recent:
@@ -94,22 +99,23 @@ class Join:
         intervals = self._rated(record) if record.mode == "rate" else self._counted(node, record)
         self._remember(node, record.at)
         for interval in intervals:
-            self._wait(node, interval)
+            free = self._free(node, interval)
+            if free is None:
+                self.counts["duplicate"] += 1
+            else:
+                self._wait(node, free)
         return self._advance(record.node, node)
 
     def add_power(self, record: PowerRecord) -> list[Sample]:
         """Take in a power record; what became complete by it. Raises ``RecordError``."""
         source = canonical_source(record.source)
+        self._check_kind(record, source)
         node = self._node(record.node, record.at)
         meter = node.meters.get(source)
         if meter is None:
             meter = node.meters[source] = _Meter(track_for(record))
             meter.pending.extend(node.unmetered)
             node.unmetered.clear()
-        elif (record.zones is None) != (meter.track.kind == "gauge"):
-            raise RecordError(
-                f"source {record.source!r} of node {record.node!r} changed between zones and watts"
-            )
         if record.at < meter.track.newest - self._lateness_ms:
             self.counts["late"] += 1
             return []
@@ -121,6 +127,15 @@ class Join:
             self.counts[verdict] += 1
             return []
         return self._advance(record.node, node)
+
+    def _check_kind(self, record: PowerRecord, source: str) -> None:
+        """Refuse a record before anything has changed: it may be offered again."""
+        node = self._nodes.get(record.node)
+        meter = None if node is None else node.meters.get(source)
+        if meter is not None and (record.zones is None) != (meter.track.kind == "gauge"):
+            raise RecordError(
+                f"source {record.source!r} of node {record.node!r} changed between zones and watts"
+            )
 
     def _node(self, name: str, at: int) -> _Node:
         self._records += 1
@@ -169,11 +184,11 @@ class Join:
         return self._between(last, now)
 
     def _between(self, before: Reading, after: Reading) -> list[Interval]:
-        rates = rates_between(before, after)
-        if rates is None:
+        found = rates_between(before, after)
+        if found is None:
             self.counts["reset"] += 1
             return []
-        return [Interval(before.at, after.at, after.layout.features, rates, before, after)]
+        return [Interval(before.at, after.at, *found, before, after)]
 
     def _split(self, node: _Node, now: Reading) -> list[Interval]:
         """Put a reading that came out of order where it belongs, if nobody has learned that yet."""
@@ -198,6 +213,32 @@ class Join:
         if halves is None:
             self.counts["late"] += 1
         return []
+
+    def _free(self, node: _Node, interval: Interval) -> Interval | None:
+        """The latest part of the interval that no other covers: no joule is learned twice.
+
+        Counters' intervals never overlap; those that rates are said to be of may.
+        """
+        taken, (start, end) = node.taken, interval[:2]
+        if taken and taken[-1][1] > start:
+            for other_start, other_end in taken:
+                if other_start >= end or other_end <= start:
+                    continue
+                if other_end < end:
+                    start = other_end
+                else:
+                    end = other_start
+            if start >= end:
+                return None
+            insort(taken, (start, end))
+        else:
+            taken.append((start, end))
+        # Of those that end before anything that may still come, the last shields all before it.
+        while len(taken) > 1 and taken[1][1] < node.recent[-1] - self._lateness_ms:
+            taken.popleft()
+        if (start, end) == interval[:2]:
+            return interval
+        return interval._replace(start=start, end=end, before=None, after=None)
 
     def _wait(self, node: _Node, interval: Interval) -> None:
         queues = [meter.pending for meter in node.meters.values()] or [node.unmetered]
@@ -260,6 +301,11 @@ class Join:
         self._nodes = {name: _restored_node(saved) for name, saved in state["nodes"].items()}
 
 
+def _check_length(seconds: float) -> None:
+    if not 0.001 <= seconds <= _LONGEST_RATE_SECONDS:
+        raise RecordError(f"interval is {seconds}: from 0.001 s to {_LONGEST_RATE_SECONDS:g} s")
+
+
 def _sample(
     name: str,
     machine: MachineSpec,
@@ -294,6 +340,7 @@ def _node_state(node: _Node) -> State:
         },
         "unmetered": [_interval_state(interval) for interval in node.unmetered],
         "recent": list(node.recent),
+        "taken": list(node.taken),
         "newest": node.newest,
     }
 
@@ -330,5 +377,6 @@ def _restored_node(state: State) -> _Node:
         meter.pending.extend(_restored_interval(interval) for interval in saved["pending"])
     node.unmetered.extend(_restored_interval(interval) for interval in state["unmetered"])
     node.recent.extend(state["recent"])
+    node.taken.extend((start, end) for start, end in state["taken"])
     node.newest = state["newest"]
     return node

@@ -3,11 +3,13 @@
 The earlier record (event time) goes first. One that stands alone waits for the other topic, but
 not for ever: a record that the log took more than ``patience`` after another is no longer waited
 for, neither now nor when the same topics are read again. Both cases follow from what the log has
-written down, so a restart, a replay and a slow network see the same order.
+written down, so a restart, a replay and a slow network see the same order: that nothing has come
+of the other topic is believed only once the log has been read to its end.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -29,10 +31,20 @@ class Entry(NamedTuple):
 
 
 class Merge:
-    """Entries of the usage and the power topic of one partition, waiting for their turn."""
+    """Entries of the usage and the power topic of one partition, waiting for their turn.
 
-    def __init__(self, clock: Callable[[], float], patience_seconds: float = PATIENCE_SECONDS):
-        self._clock = clock
+    ``at_end`` tells of a topic (0 is usage, 1 is power) without queued entries whether all that
+    the log has of it now has been added.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        at_end: Callable[[int], bool],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._clock, self._at_end = clock, at_end
+        self._silent_until_ms = [-math.inf, -math.inf]
         self._patience_ms = round(patience_seconds * 1000)
         self._queues: tuple[deque[Entry], deque[Entry]] = (deque(), deque())
         self.ended = [False, False]
@@ -57,7 +69,9 @@ class Merge:
             return self._first(usage, power).popleft()
         for topic, queue in enumerate(self._queues):
             if queue and (
-                queue[0].record is None or self.ended[1 - topic] or self._waited(queue[0])
+                queue[0].record is None
+                or self.ended[1 - topic]
+                or self._waited(queue[0], 1 - topic)
             ):
                 return queue.popleft()
         return None
@@ -73,6 +87,13 @@ class Merge:
             return usage if apart > 0 else power
         return usage if u.record.at <= p.record.at else power
 
-    def _waited(self, entry: Entry) -> bool:
+    def _waited(self, entry: Entry, other: int) -> bool:
+        """Whether the other topic has nothing that was appended soon enough after the entry."""
+        enough = entry.message.appended_ms + self._patience_ms + _SETTLED_MS
+        if enough < self._silent_until_ms[other]:
+            return True
         now = self._clock() * 1000
-        return now > entry.message.appended_ms + self._patience_ms + _SETTLED_MS
+        if enough >= now or not self._at_end(other):
+            return False
+        self._silent_until_ms[other] = now
+        return True

@@ -18,19 +18,14 @@ class MeterTrack:
     def __init__(self) -> None:
         self.components: tuple[str, ...] = ()
         self.resets, self.orphaned = 0, 0
+        self.spacing_ms = _LONGEST_SPACING_MS
+        """How far apart the last two readings were: so long the next one may be in coming."""
         self._at: list[int] = []
 
     @property
     def newest(self) -> int:
         """The time of the latest reading, in Unix ms; -1 before the first."""
         return self._at[-1] if self._at else -1
-
-    @property
-    def spacing_ms(self) -> int:
-        """How far apart the last two readings are: so long the next one may be in coming."""
-        if len(self._at) < 2:
-            return 0
-        return min(self._at[-1] - self._at[-2], _LONGEST_SPACING_MS)
 
     def forget_before(self, at: int) -> None:
         """Drop the readings that no interval from ``at`` on needs."""
@@ -43,6 +38,11 @@ class MeterTrack:
         first = bisect_right(self._at, start) - 1
         last = bisect_left(self._at, end)
         return None if first < 0 or last >= len(self._at) else (first, last)
+
+    def _space(self, at: int) -> None:
+        """Note how long a reading that is newer than all others was in coming."""
+        if self._at and at > self._at[-1]:
+            self.spacing_ms = min(at - self._at[-1], _LONGEST_SPACING_MS)
 
     def _bound(self) -> None:
         surplus = len(self._at) - MOST_READINGS

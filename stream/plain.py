@@ -26,7 +26,7 @@ def load(data: bytes) -> State:
 
 
 def _encode(value: object) -> object:
-    if isinstance(value, np.ndarray) and value.dtype != object:
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         header = msgspec.msgpack.encode((value.dtype.str, value.shape))
         return msgspec.msgpack.Ext(
             _ARRAY, len(header).to_bytes(2, "little") + header + value.tobytes()

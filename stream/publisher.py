@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 from estimator.artifact import Artifact, Line, Manifest
+from estimator.errors import DamagedError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model import PowerModel
 from estimator.model_key import ModelKey
@@ -13,6 +15,8 @@ from estimator.model_store import ModelStore
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
 from stream.shard import Shard
+
+_log = logging.getLogger(__name__)
 
 FEWEST_SAMPLES: Final = 5
 """A model of fewer samples is not published."""
@@ -79,7 +83,15 @@ class Publisher:
             machine = shard.learner.machines.get(key.node_type, UNKNOWN_MACHINE)
             artifact = artifact_of(key, machine, model, shard.positions)
             if artifact is not None:
-                self._models.publish(artifact)
-                made += 1
+                made += self._published_now(artifact)
             self._published[key] = model.samples
         return made
+
+    def _published_now(self, artifact: Artifact) -> bool:
+        """Publish it, if it can be: one model that cannot holds up neither others nor commits."""
+        try:
+            self._models.publish(artifact)
+        except DamagedError as error:
+            _log.warning("model %s is not published: %s", artifact.manifest.key.slug, error)
+            return False
+        return True

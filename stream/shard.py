@@ -15,6 +15,7 @@ from stream.records import (
     POWER_TOPIC,
     USAGE_TOPIC,
     PowerRecord,
+    UsageRecord,
     decode_power,
     decode_usage,
 )
@@ -55,24 +56,23 @@ class Shard:
         message, record = entry.message, entry.record
         if record is None:
             self._bury(message, entry.reason)
-        elif isinstance(record, PowerRecord):
-            self._learn_power(message, record)
         else:
-            self.counts["usage_records"] += 1
-            for sample in self.join.add_usage(record):
-                self.learner.learn_one(sample)
+            self._learn(message, record)
         skipped = message.offset - self.positions[message.topic]
         if skipped > 0:
             self.counts["skipped_messages"] += skipped
         self.positions[message.topic] = message.offset + 1
 
-    def _learn_power(self, message: Message, record: PowerRecord) -> None:
+    def _learn(self, message: Message, record: UsageRecord | PowerRecord) -> None:
         try:
-            samples = self.join.add_power(record)
+            if isinstance(record, PowerRecord):
+                kind, samples = "power_records", self.join.add_power(record)
+            else:
+                kind, samples = "usage_records", self.join.add_usage(record)
         except RecordError as error:
             self._bury(message, str(error))
             return
-        self.counts["power_records"] += 1
+        self.counts[kind] += 1
         for sample in samples:
             self.learner.learn_one(sample)
 

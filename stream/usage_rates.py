@@ -101,13 +101,18 @@ def rates_within(record: UsageRecord) -> tuple[tuple[str, ...], Floats]:
     return now.layout.features, _gathered(now.layout, now.node, now.workloads.sum(axis=1))
 
 
-def rates_between(before: Reading, after: Reading) -> Floats | None:
-    """Node rates [F] per second between two readings of counters; None if a counter fell.
+def rates_between(before: Reading, after: Reading) -> tuple[tuple[str, ...], Floats] | None:
+    """Features and their node rates [F] per second between two readings of counters.
 
-    Only workloads that are in both count: what one did before it was first seen is not known.
+    Only workloads that are in both count: what one did before it was first seen is not known. For
+    the same reason only features that are in both, at the same place, have a rate. None if a
+    counter fell, or if no feature is in both.
     """
     if before.layout is not after.layout:
-        return None
+        common = _common(before.layout, after.layout)
+        if not common.features:
+            return None
+        before, after = _narrowed(before, common), _narrowed(after, common)
     known = before.workloads
     now = after.workloads
     if before.ids != after.ids:
@@ -126,7 +131,25 @@ def rates_between(before: Reading, after: Reading) -> Floats | None:
         node[shape.node_gauges] = after.node[shape.node_gauges]
     if shape.workload_gauges is not None:
         total[shape.workload_gauges] = after.workloads[shape.workload_gauges].sum(axis=1)
-    return _gathered(shape, node, total)
+    return shape.features, _gathered(shape, node, total)
+
+
+def _common(before: Layout, after: Layout) -> Layout:
+    """What both have, where both say it of the node or both of its workloads."""
+    node = tuple(name for name in after.node_names if name in before.node_names)
+    elsewhere = {*before.node_names, *after.node_names}.difference(node)
+    workload = tuple(
+        name
+        for name in after.workload_names
+        if name in before.workload_names and name not in elsewhere
+    )
+    return layout(node, workload)
+
+
+def _narrowed(whole: Reading, shape: Layout) -> Reading:
+    node = [whole.layout.node_names.index(name) for name in shape.node_names]
+    workloads = [whole.layout.workload_names.index(name) for name in shape.workload_names]
+    return whole._replace(layout=shape, node=whole.node[node], workloads=whole.workloads[workloads])
 
 
 def _difference(

@@ -73,11 +73,12 @@ class Worker:
     def __init__(self, parts: Parts, partitions: Sequence[int]) -> None:
         self._parts = parts
         self.shards = {number: self._shard(number) for number in partitions}
-        self._merges = {number: Merge(parts.clock) for number in partitions}
+        self._merges = {number: self._merge(number) for number in partitions}
         # Messages are read when their turn is near: a record takes three times its bytes.
         self._unread: dict[int, tuple[deque[Message], ...]] = {
             number: tuple(deque() for _ in TOPICS) for number in partitions
         }
+        self._polled_to: dict[TopicPartition, int] = {}
         self._committed_at = parts.clock()
         self._dirty = False
         self.last_commit: LastCommit | None = None
@@ -92,6 +93,14 @@ class Worker:
         for topic in TOPICS:
             shard.positions[topic] = parts.log.begin_offsets(topic)[TopicPartition(topic, number)]
         return shard
+
+    def _merge(self, number: int) -> Merge:
+        def at_end(place: int) -> bool:
+            topic = TOPICS[place]
+            where = TopicPartition(topic, number)
+            return self._has_read(number, place, self._parts.log.end_offsets(topic)[where])
+
+        return Merge(self._parts.clock, at_end)
 
     def run(self) -> None:
         """Learn until ``stop`` is set; then commit what was learned."""
@@ -122,19 +131,24 @@ class Worker:
 
     def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]]) -> bool:
         """Note which topics have been read to their end; whether all of them have."""
-        for number, shard in self.shards.items():
-            merge = self._merges[number]
+        for number, merge in self._merges.items():
             for place, topic in enumerate(TOPICS):
-                taken = shard.positions[topic] + self._waiting(number, place)
-                merge.ended[place] = taken >= ends[topic][TopicPartition(topic, number)]
+                end = ends[topic][TopicPartition(topic, number)]
+                merge.ended[place] = self._has_read(number, place, end)
             self._process(number)
         return all(all(merge.ended) for merge in self._merges.values())
 
     def _reader(self) -> Reader:
         positions = {
-            TopicPartition(topic, number): shard.positions[topic]
-            for number, shard in self.shards.items()
-            for topic in TOPICS
+            where: offset
+            for shard in self.shards.values()
+            for where, offset in self._offsets(shard).items()
+        }
+        # Of a log that was replaced by a shorter one, readers begin at the beginning.
+        ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
+        self._polled_to = {
+            where: offset if offset <= ends[where.topic][where] else 0
+            for where, offset in positions.items()
         }
         return self._parts.log.reader(positions)
 
@@ -149,9 +163,14 @@ class Worker:
     def _take(self, messages: Sequence[Message], reader: Reader) -> None:
         for message in messages:
             self._unread[message.partition][TOPICS.index(message.topic)].append(message)
-        for number in self.shards:
-            self._process(number)
-            self._balance(number, reader)
+            where = TopicPartition(message.topic, message.partition)
+            self._polled_to[where] = message.offset + 1
+        try:
+            for number in self.shards:
+                self._process(number)
+        finally:
+            for number in self.shards:
+                self._balance(number, reader)
 
     def _process(self, number: int) -> None:
         """Join and learn all whose turn it is."""
@@ -169,6 +188,13 @@ class Worker:
                 merge.put_back(TOPICS.index(entry.message.topic), entry)
                 raise
             self._dirty = True
+
+    def _has_read(self, number: int, place: int, end: int) -> bool:
+        """Whether all messages of a topic up to an end have been polled, or are deleted by now."""
+        where = TopicPartition(TOPICS[place], number)
+        return self._polled_to[where] >= end or (
+            self._parts.log.begin_offsets(where.topic)[where] >= end
+        )
 
     def _waiting(self, number: int, place: int) -> int:
         """How many messages of a topic have been polled and not processed."""

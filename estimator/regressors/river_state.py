@@ -10,6 +10,8 @@ import io
 import pickle
 from typing import Any, Final
 
+import msgspec
+
 from estimator.errors import DamagedError
 
 ADMITTED: Final = frozenset(
@@ -41,7 +43,45 @@ ADMITTED: Final = frozenset(
 """Module and name of every class that a checkpoint may hold."""
 
 
+_DAMAGE: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    msgspec.DecodeError,
+    pickle.UnpicklingError,
+)
+"""What reading raises when the bytes are not what `dump` wrote."""
+
+
+class _Pickler(pickle.Pickler):
+    """Writes each text as its place in ``texts``.
+
+    Otherwise a pickle shows which texts are one object: a feature's name that a restored model
+    has read, and the same name in the next sample, are not.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.texts: dict[str, int] = {}
+
+    def persistent_id(self, obj: Any) -> int | None:
+        return self.texts.setdefault(obj, len(self.texts)) if type(obj) is str else None
+
+
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, texts: list[str]) -> None:
+        super().__init__(file)
+        self._texts = texts
+
+    def persistent_load(self, pid: Any) -> str:
+        return self._texts[pid]
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
             raise DamagedError(f"river state: {module}.{name} is not admitted")
@@ -49,17 +89,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def dump(model: object) -> bytes:
-    """The river model as bytes: the same for equal models, restored before or not.
-
-    Pickles show which strings are one object. Reading once and writing again shows the same for
-    a model that has just been restored and for one that lived all along.
-    """
-    return pickle.dumps(load(pickle.dumps(model, protocol=5)), protocol=5)
+    """The river model as bytes: the same for equal models, restored before or not."""
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(model)
+    return msgspec.msgpack.encode((list(pickler.texts), file.getvalue()))
 
 
 def load(data: bytes) -> Any:
     """The river model again; ``DamagedError`` if the bytes name anything not admitted."""
     try:
-        return _Unpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
+        texts, pickled = msgspec.msgpack.decode(data, type=tuple[list[str], bytes])
+        return _Unpickler(io.BytesIO(pickled), texts).load()
+    except _DAMAGE as error:
         raise DamagedError(f"river state: {error}") from error

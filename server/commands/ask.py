@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from estimator.errors import MisuseError
+from estimator.errors import MisuseError, WattstreamError
 from estimator.settings import Settings
 from server.commands.output import print_json, print_table, watts
 
@@ -40,16 +39,16 @@ def run(
         "filter": "",
     }
     answer: dict[str, Any] = ask(settings.socket[0], request, timeout)
+    complaint = answer.get("msg", "")
     if json:
         print_json(answer)
+    elif complaint:
+        raise WattstreamError(f"socket {settings.socket[0]}: {complaint}")
     else:
         powers: dict[str, list[float]] = answer.get("powers", {})
         rows = [[component, watts(values[0])] for component, values in powers.items()]
         print_table(["component", "W"], rows, f"{output_type} by {energy_source}")
-    if answer.get("msg"):
-        sys.stderr.write(f"wattstream: {answer['msg']}\n")
-        return 1
-    return 0
+    return 1 if complaint else 0
 
 
 def _feature(word: str) -> tuple[str, float]:

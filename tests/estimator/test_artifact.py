@@ -172,6 +172,20 @@ def test_a_member_that_is_there_twice_is_refused() -> None:
         decode(buffer.getvalue())
 
 
+def test_members_in_other_compressions_encrypted_or_too_many_are_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("manifest.json", b"{}")
+    with pytest.raises(DamagedError, match="compression 14 is unknown"):
+        decode(buffer.getvalue())
+    secret = bytearray(pack({"manifest.json": b"{}"}))
+    secret[secret.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(DamagedError, match="is encrypted"):
+        decode(bytes(secret))
+    with pytest.raises(DamagedError, match="members are 10001"):
+        decode(pack({str(number): b"" for number in range(10_001)}))
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,6 +16,17 @@ from server.status import StatusProvider
 from tests.server.fakes import AT, FakeCatalog, FakeModels
 
 
+class Chunks(httpx.AsyncByteStream):
+    """A body in pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
 class AsgiTransport(httpx.BaseTransport):
     """Has an application answer in place of a server, each request in a loop of its own."""
 
@@ -26,6 +37,8 @@ class AsgiTransport(httpx.BaseTransport):
         return asyncio.run(self._answer(request))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        request.stream = Chunks(list(request.stream))
         answer = await self._asgi.handle_async_request(request)
         content = await answer.aread()
         return httpx.Response(answer.status_code, headers=answer.headers, content=content)

@@ -30,6 +30,12 @@ def test_it_serves_until_the_context_ends() -> None:
         httpx.get(f"{url}/readyz")
 
 
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    with listen("127.0.0.1", 0) as opened:
+        # asyncio turns Nagle's algorithm off for sockets that name their protocol, only.
+        assert opened.proto == socket.IPPROTO_TCP
+
+
 def test_it_leaves_signals_and_logging_alone() -> None:
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     handlers = list(logging.getLogger("uvicorn").handlers)

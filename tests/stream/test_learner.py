@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from estimator.arrays import Floats, State
+from estimator.frozen import FrozenPolynomials
+from estimator.machine import MachineSpec
+from estimator.model_key import ModelKey
+from stream import plain
+from stream.learner import Learned, Learner, Pool
+from stream.pools import pool
+from stream.sample import Sample
+from tests.stream.builders import MACHINE, START_MS, fleet, joined
+
+GROUPS = {"one": ("x",), "two": ("x", "y")}
+
+
+class Remembering:
+    """An expert that always says the mean of what it learned last, and notes what it is taught."""
+
+    names = ("remembering",)
+
+    def __init__(self, taught: list[tuple[int, float]], features: int, components: int) -> None:
+        self.taught, self._features = taught, features
+        self._watts = np.zeros(components)
+
+    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
+        self.taught.append((len(rows), at_seconds))
+        self._watts = watts.mean(axis=0)
+
+    def freeze(self) -> FrozenPolynomials:
+        coefficients = np.zeros((1, 1 + self._features, len(self._watts)))
+        coefficients[0, 0] = self._watts
+        return FrozenPolynomials(np.ones(self._features), coefficients, order=1)
+
+    def state(self) -> State:
+        return {"watts": self._watts}
+
+    def restore(self, state: State) -> None:
+        self._watts = state["watts"]
+
+
+class Watched:
+    """A learner of remembering experts; what it was taught and what it said."""
+
+    def __init__(self) -> None:
+        self.taught: list[tuple[int, float]] = []
+        self.learned: list[Learned] = []
+        self.learner = Learner(
+            Pool({"one": ("x",)}, {"remembering": self._bank}), self.learned.append
+        )
+
+    def _bank(self, features: Sequence[str], components: Sequence[str]) -> Remembering:
+        return Remembering(self.taught, len(features), len(components))
+
+
+def sample(
+    second: float,
+    watts: float | dict[str, float] = 50.0,
+    *,
+    node: str = "a",
+    source: str = "rapl-sysfs",
+    machine: MachineSpec = MACHINE,
+    **rates: float,
+) -> Sample:
+    said = watts if isinstance(watts, dict) else {"package": watts}
+    end = START_MS + round(second * 1000)
+    features = rates or {"x": 1.0}
+    return Sample(
+        node,
+        machine,
+        source,
+        end - 3000,
+        end,
+        tuple(features),
+        np.array(list(features.values())),
+        tuple(said),
+        tuple(said.values()),
+    )
+
+
+def learn(learner: Learner, samples: Iterable[Sample]) -> None:
+    for each in samples:
+        learner.learn_one(each)
+
+
+def test_each_sample_of_one_node_is_predicted_before_it_is_learned() -> None:
+    watched = Watched()
+    learn(watched.learner, [sample(3 * i, 10.0 * (i + 1)) for i in range(5)])
+    watched.learner.flush()
+    assert [taught for taught, _ in watched.taught] == [1] * 5
+    assert [learned.measured.tolist() for learned in watched.learned] == [
+        [[20.0]],
+        [[30.0]],
+        [[40.0]],
+        [[50.0]],
+    ]
+    # What was said of each is what was true of the one before it.
+    said = [learned.estimated.tolist() for learned in watched.learned]
+    assert said == [[[10.0]], [[20.0]], [[30.0]], [[40.0]]]
+    (model,) = watched.learner.models.values()
+    assert model.total.errors(0, 0).mae == pytest.approx(10.0)
+    assert model.total.errors(0, 0).count == 4
+
+
+def test_even_samples_of_one_node_that_are_close_are_learned_one_by_one() -> None:
+    watched = Watched()
+    learn(watched.learner, [sample(i / 100) for i in range(5)])
+    watched.learner.flush()
+    assert [taught for taught, _ in watched.taught] == [1] * 5
+
+
+def test_nodes_of_one_time_are_one_round() -> None:
+    watched = Watched()
+    for step in range(3):
+        learn(watched.learner, [sample(3 * step, node=f"n{i}") for i in range(7)])
+    assert watched.taught == [(7, START_MS / 1000), (7, START_MS / 1000 + 3)]
+    assert [learned.nodes for learned in watched.learned] == [[f"n{i}" for i in range(7)]]
+    watched.learner.flush()
+    assert len(watched.taught) == 3
+    watched.learner.flush()
+    assert len(watched.taught) == 3
+    assert watched.learner.counts["samples"] == 21
+
+
+def test_node_types_and_sources_are_apart() -> None:
+    watched = Watched()
+    other = MachineSpec(processor="other", cores=2)
+    samples = [
+        sample(0),
+        sample(0, node="b", machine=other),
+        sample(0, source="acpi"),
+        sample(0, node="c"),
+    ]
+    learn(watched.learner, samples)
+    watched.learner.flush()
+    assert sorted(taught for taught, _ in watched.taught) == [1, 1, 2]
+    assert {(key.node_type, key.source) for key in watched.learner.models} == {
+        (MACHINE.node_type, "rapl-sysfs"),
+        (MACHINE.node_type, "acpi"),
+        (other.node_type, "rapl-sysfs"),
+    }
+    assert watched.learner.machines == {MACHINE.node_type: MACHINE, other.node_type: other}
+
+
+def test_groups_are_those_that_the_features_satisfy() -> None:
+    learner = Learner(Pool(GROUPS, pool(["ridge"]).banks))
+    learn(learner, [sample(0, x=1, z=4), sample(3, z=9), sample(6, y=2, z=1, x=5)])
+    learner.flush()
+    found = {key.feature_group: model for key, model in learner.models.items()}
+    assert {group: model.features for group, model in found.items()} == GROUPS
+    assert {group: model.samples for group, model in found.items()} == {"one": 2, "two": 1}
+    assert {key.output_type for key in learner.models} == {"AbsPower"}
+
+
+def test_the_columns_of_a_group_are_found_by_name() -> None:
+    learner = Learner(Pool(GROUPS, pool(["ridge"]).banks))
+    learn(learner, [sample(0, y=7, x=3), sample(3, x=4, y=6), sample(6, a=99, x=5, y=5)])
+    learner.flush()
+    (two,) = (m for key, m in learner.models.items() if key.feature_group == "two")
+    assert two.current is not None
+    assert two.current.seen.tolist() == [[3, 5], [5, 7]]
+
+
+def test_a_component_more_begins_the_model_anew() -> None:
+    watched = Watched()
+    more = {"package": 50.0, "dram": 5.0}
+    learn(watched.learner, [sample(0), sample(3), sample(6, more), sample(9, more)])
+    watched.learner.flush()
+    (model,) = watched.learner.models.values()
+    assert (model.components, model.samples) == (("package", "dram"), 2)
+    assert watched.learner.counts == {"samples": 4, "restarted_models": 1}
+
+
+def test_a_component_less_is_incomplete() -> None:
+    watched = Watched()
+    more = {"package": 50.0, "dram": 5.0}
+    learn(watched.learner, [sample(0, more), sample(3), sample(6, {"psys": 1.0}), sample(9, more)])
+    watched.learner.flush()
+    (model,) = watched.learner.models.values()
+    assert (model.components, model.samples) == (("package", "dram"), 2)
+    assert watched.learner.counts == {"samples": 4, "incomplete": 2}
+
+
+def test_nodes_of_a_round_that_report_otherwise_are_learned_apart() -> None:
+    watched = Watched()
+    more = {"package": 50.0, "dram": 5.0}
+    learn(watched.learner, [sample(0, more), sample(0, node="b"), sample(0, more, node="c")])
+    watched.learner.flush()
+    assert [taught for taught, _ in watched.taught] == [2]
+    assert watched.learner.counts["incomplete"] == 1
+
+
+def noisy(steps: int, seed: int) -> list[dict[str, float]]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(steps):
+        x, y = rng.uniform(0, 9, 2)
+        rows.append({"x": x, "y": y, "watts": 40 + 3 * x + x * y + rng.normal()})
+    return rows
+
+
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=5, deadline=None)
+def test_a_node_that_is_there_twice_changes_no_prediction(seed: int) -> None:
+    def said(nodes: int) -> Floats:
+        learned: list[Learned] = []
+        learner = Learner(Pool(GROUPS, pool().banks), learned.append)
+        for step, row in enumerate(noisy(40, seed)):
+            for node in range(nodes):
+                learner.learn_one(
+                    sample(3 * step, row["watts"], node=f"n{node}", x=row["x"], y=row["y"])
+                )
+        learner.flush()
+        return np.array([each.estimated[0, 0] for each in learned])
+
+    once = said(1)
+    for nodes in (2, 3):
+        np.testing.assert_allclose(said(nodes), once, rtol=1e-9)
+
+
+def test_a_restored_learner_goes_on_bit_for_bit() -> None:
+    samples = joined(fleet(nodes=3, steps=30))
+    one, two = Learner(pool()), Learner(pool())
+    for place, each in enumerate(samples):
+        one.learn_one(each)
+        two.learn_one(each)
+        if place % 17 == 5:
+            state, two = plain.load(plain.dump(two.state())), Learner(pool())
+            two.restore(state)
+    one.flush()
+    two.flush()
+    assert plain.dump(one.state()) == plain.dump(two.state())
+    assert len(one.models) == 6  # of two sources, with three groups each
+
+
+def test_rounds_depend_on_the_samples_alone() -> None:
+    """A fleet's rounds are the nodes of one interval, whatever came between them."""
+    sizes: dict[ModelKey, list[int]] = defaultdict(list)
+    learner = Learner(pool(["ridge"]), lambda said: sizes[said.key].append(len(said.nodes)))
+    learn(learner, joined(fleet(nodes=5, steps=20, restless=False)))
+    learner.flush()
+    for counted in sizes.values():
+        assert max(counted) == 5
+        assert len(counted) < 2 * 20
