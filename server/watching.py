@@ -33,16 +33,22 @@ class LiveObserver:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._wrong: dict[tuple[str, str], dict[str, float]] = {}
+        self._shown: dict[tuple[str, str], tuple[int, str]] = {}
         self._watched: set[str] = set()
 
     def __call__(self, learned: Learned) -> None:
         """Take in what one model said of one round."""
         key = learned.key
+        place = (key.node_type, key.source)
+        rivals = self._wrong.setdefault(place, {})
+        at, shown = self._shown.get(place, (-1, ""))
+        if at != learned.at:  # A round's first model: whom to show is settled for all of them.
+            shown = min(rivals, key=rivals.__getitem__, default=key.feature_group)
+            self._shown[place] = (learned.at, shown)
         wrong = float(np.abs(learned.estimated - learned.measured).mean())
-        rivals = self._wrong.setdefault((key.node_type, key.source), {})
         before = rivals.get(key.feature_group, wrong)
         rivals[key.feature_group] = _MEMORY * before + (1 - _MEMORY) * wrong
-        if key.feature_group != min(rivals, key=rivals.__getitem__):
+        if key.feature_group != shown:
             return
         for row, node in enumerate(learned.nodes):
             if not self._is_watched(node):

@@ -7,6 +7,7 @@ admits the classes listed here and nothing else.
 from __future__ import annotations
 
 import io
+import operator
 import pickle
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ class _Unpickler(pickle.Unpickler):
         self._texts = texts
 
     def persistent_load(self, pid: Any) -> str:
-        return self._texts[pid]
+        return self._texts[operator.index(pid)]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
