@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -15,7 +16,8 @@ class Errors(msgspec.Struct, frozen=True, omit_defaults=True):
     """How wrong estimates of one component were, in watts (``mape`` in percent, ``r2`` unitless).
 
     ``bias`` is estimate minus measurement. NaN (null in JSON) where there is nothing to divide by:
-    ``mape`` skips measurements of 0 W, ``r2`` needs measurements that vary.
+    ``mape`` skips measurements of 0 W (or below 1 µW, which is finer than meters resolve), ``r2``
+    needs measurements that vary.
     """
 
     count: float
@@ -25,6 +27,9 @@ class Errors(msgspec.Struct, frozen=True, omit_defaults=True):
     r2: float
     bias: float
 
+
+_NOTHING_WATTS: Final = 1e-6
+"""Less is the rounding of a difference of joules: to divide by it would make any error infinite."""
 
 _COUNT, _ABS, _SQUARE, _SUM, _RATIO, _RATIO_COUNT, _TRUTH, _TRUTH_SQUARE = range(8)
 
@@ -55,7 +60,7 @@ class Scores:
         if self._origin is None:
             self._origin = measured[0].copy()
         error = estimated - measured
-        positive = measured > 0
+        positive = measured > _NOTHING_WATTS
         relative = measured - self._origin
         terms = np.empty((8, *error.shape))
         terms[_COUNT] = 1.0

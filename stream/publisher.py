@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 from estimator.artifact import Artifact, Line, Manifest
+from estimator.errors import DamagedError
 from estimator.errors import DamagedError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model import PowerModel
@@ -15,6 +17,8 @@ from estimator.model_store import ModelStore
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
 from stream.shard import Shard
+
+_log = logging.getLogger(__name__)
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class Publisher:
     def __init__(self, models: ModelStore) -> None:
         self._models = models
         self._published: dict[ModelKey, int] = {}
+        self._refused: set[str] = set()
 
     def publish(self, shard: Shard) -> int:
         """Publish what has changed in the shard; how many artifacts that made."""
@@ -94,4 +99,17 @@ class Publisher:
         except DamagedError as error:
             _log.warning("model %s is not published: %s", artifact.manifest.key.slug, error)
             return False
+        return True
+
+    def _put(self, artifact: Artifact) -> bool:
+        """Publish one artifact; whether it could be. One that cannot stops no other."""
+        slug = artifact.manifest.key.slug
+        try:
+            self._models.publish(artifact)
+        except DamagedError as error:
+            if slug not in self._refused:
+                _log.warning("model %s is not published: %s", slug, error)
+            self._refused.add(slug)
+            return False
+        self._refused.discard(slug)
         return True

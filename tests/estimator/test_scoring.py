@@ -79,6 +79,8 @@ def test_mape_skips_measurements_of_nothing() -> None:
     found = scored([(5.0, 0.0), (90.0, 100.0), (1.0, 0.0)]).errors(0, 0)
     assert found.mape == pytest.approx(10.0)
     assert math.isnan(scored([(5.0, 0.0)]).errors(0, 0).mape)
+    with_rounding = scored([(5.0, 1e-9), (90.0, 100.0), (1.0, 5e-324)]).errors(0, 0)
+    assert with_rounding.mape == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize("level", [0.0, 50.0, 1e5, 0.1])

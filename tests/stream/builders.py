@@ -102,7 +102,7 @@ def joined(records: Iterable[Record], join: Join | None = None) -> list[Sample]:
 
 
 FEATURES = {"bpf_cpu_time_ms": 1e3, "cache_miss": 4e6, "cpu_cycles": 2e9, "cpu_instructions": 3e9}
-"""What one busy processor makes of each in a second; enough for three feature groups."""
+"""What one busy processor makes of each in a second; enough for two feature groups."""
 
 
 def fleet(

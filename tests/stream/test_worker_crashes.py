@@ -1,0 +1,303 @@
+"""A worker that dies, at any moment and as often as it may, learns what one that lives learns."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from estimator.model_store import ModelStore
+from estimator.store import InMemoryStore, Store
+from stream import checkpoint
+from stream.checkpoint import Checkpoints
+from stream.dead_letters import DeadLetters
+from stream.log.memory import MemoryLog
+from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
+from stream.pools import pool
+from stream.publisher import Publisher
+from stream.records import POWER_TOPIC, USAGE_TOPIC, encode
+from stream.worker import Parts, Worker
+from tests.stream.builders import ManualClock, Record, append, filled_log, fleet, gauge, topics
+
+PARTITIONS = 2
+BAD: list[tuple[str, Outgoing]] = [
+    (USAGE_TOPIC, Outgoing("n0", b"not json")),
+    (POWER_TOPIC, Outgoing("n1", b'{"v":2}')),
+    (USAGE_TOPIC, Outgoing("n1", b'{"v":1,"node":"n1","at":5,"mode":"rate","interval":1e300}')),
+    (POWER_TOPIC, Outgoing("n0", encode(gauge(1, node="n0", source="rapl", package=1)))),
+]
+
+
+class Killed(BaseException):
+    """The process is gone: nobody catches that."""
+
+
+class Fuse:
+    """Kills at the n-th thing that reaches the outside world, before it is done or after."""
+
+    def __init__(self) -> None:
+        self.left = -1
+        self.after = False
+        self.passed: list[str] = []
+
+    @contextmanager
+    def burn(self, what: str) -> Iterator[None]:
+        self.passed.append(what)
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed(what)
+        yield
+        if self.left == 0:
+            raise Killed(what)
+
+
+class FusedStore:
+    """A store with a fuse in every method."""
+
+    def __init__(self, store: Store, fuse: Fuse) -> None:
+        self._store, self._fuse = store, fuse
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+
+        def fused(*arguments: object) -> object:
+            with self._fuse.burn(name):
+                return method(*arguments)
+
+        return fused
+
+
+class FusedLog:
+    """A log with a fuse in ``commit`` and ``append_many``; readers poll as few as they like."""
+
+    def __init__(self, log: Log, fuse: Fuse, size: Callable[[], int]) -> None:
+        self._log, self._fuse, self._size = log, fuse, size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def commit(self, group: str, positions: Mapping[TopicPartition, int]) -> None:
+        with self._fuse.burn("offsets"):
+            self._log.commit(group, positions)
+
+    def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        with self._fuse.burn("append"):
+            self._log.append_many(topic, messages)
+
+    def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:
+        return FewAtATime(self._log.reader(positions), self._size)
+
+
+class FewAtATime:
+    """Polls at most so many as it is told each time."""
+
+    def __init__(self, reader: Reader, size: Callable[[], int]) -> None:
+        self._reader, self._size = reader, size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def poll(self, max_messages: int, timeout_seconds: float) -> list[Message]:
+        return self._reader.poll(min(max_messages, self._size()), 0.0)
+
+
+def records() -> list[Record | tuple[str, Outgoing]]:
+    """Some nodes of both partitions, restless, with bad records in between."""
+    found: list[Record | tuple[str, Outgoing]] = list(fleet(nodes=4, steps=22, seed=2))
+    for place, bad in enumerate(BAD):
+        found.insert(60 + 50 * place, bad)
+    return found
+
+
+@cache
+def log_of_all() -> MemoryLog:
+    return filled_log(records(), PARTITIONS)
+
+
+def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:
+    parts = Parts(
+        log=log,
+        pool=pool(),
+        checkpoints=Checkpoints(store, "g"),
+        publisher=Publisher(ModelStore(store)),
+        dead_letter=DeadLetters(log).send,
+        clock=clock,
+        commit_seconds=commit_seconds,
+    )
+    return Worker(parts, range(PARTITIONS))
+
+
+def states(worker: Worker) -> dict[int, bytes]:
+    return {number: checkpoint.encode(shard.state()) for number, shard in worker.shards.items()}
+
+
+@cache
+def undisturbed() -> dict[int, bytes]:
+    worker = make_worker(log_of_all(), InMemoryStore(), ManualClock())
+    worker.run_to_end()
+    return states(worker)
+
+
+def test_the_stream_is_worth_the_test() -> None:
+    worker = make_worker(log_of_all(), InMemoryStore(), ManualClock())
+    worker.run_to_end()
+    totals: dict[str, int] = {}
+    for shard in worker.shards.values():
+        assert shard.learner.counts["samples"] > 30
+        for counted in (shard.counts, shard.join.counts):
+            for name, count in counted.items():
+                totals[name] = totals.get(name, 0) + count
+    assert totals["usage_records"] + totals["power_records"] > 300
+    assert totals["duplicate"]
+    assert totals["reset"]
+    assert totals[f"dead {USAGE_TOPIC}"] == totals[f"dead {POWER_TOPIC}"] == 2
+
+
+def test_two_undisturbed_runs_are_the_same() -> None:
+    worker = make_worker(log_of_all(), InMemoryStore(), ManualClock())
+    worker.run_to_end()
+    assert states(worker) == undisturbed()
+
+
+late = st.sampled_from([0.0, 5.0, 3600.0])
+"""How long after the last record the worker runs."""
+
+
+@given(seed=st.integers(0, 2**32), late=late)
+@settings(max_examples=15, deadline=None)
+def test_polls_of_any_size_make_no_difference(seed: int, late: float) -> None:
+    rng = random.Random(seed)
+    log = FusedLog(log_of_all(), Fuse(), lambda: rng.choice([1, 2, 7, 50, 400]))
+    worker = make_worker(log, InMemoryStore(), clock_after(late))
+    worker.run_to_end()
+    assert states(worker) == undisturbed()
+
+
+def clock_after(seconds: float) -> ManualClock:
+    last = max(
+        message.appended_ms
+        for topic in (USAGE_TOPIC, POWER_TOPIC)
+        for message in all_of(log_of_all(), topic)
+    )
+    return ManualClock(last / 1000 + seconds)
+
+
+def all_of(log: Log, topic: str) -> list[Message]:
+    with closing(log.reader(log.begin_offsets(topic))) as reader:
+        return reader.poll(10**6, 0.0)
+
+
+def live_until_killed(worker: Worker, rng: random.Random, steps: int) -> None:
+    """Poll, learn and commit at random until the fuse has burnt or time is up."""
+    reader = worker._reader()
+    with closing(reader):
+        for _ in range(steps):
+            worker.step(reader, 0.0)
+            if rng.random() < 0.3:
+                worker.commit()
+
+
+@given(seed=st.integers(0, 2**32), late=late)
+@settings(max_examples=25, deadline=None)
+def test_crashes_anywhere_make_no_difference(seed: int, late: float) -> None:
+    rng = random.Random(seed)
+    fuse, store, clock = Fuse(), InMemoryStore(), clock_after(late)
+    log = FusedLog(log_of_all(), fuse, lambda: rng.choice([1, 5, 20, 60]))
+    for _ in range(rng.randint(1, 5)):
+        fuse.left, fuse.after = rng.randint(1, 80), rng.random() < 0.5
+        try:
+            worker = make_worker(log, FusedStore(store, fuse), clock)
+            live_until_killed(worker, rng, rng.randint(1, 12))
+        except Killed:
+            pass
+    fuse.left = -1
+    worker = make_worker(log, FusedStore(store, fuse), clock)
+    worker.run_to_end()
+    assert states(worker) == undisturbed()
+    assert worker.commit()
+    for number, expected in undisturbed().items():
+        state = Checkpoints(store, "g").read(number)
+        assert state is not None
+        assert checkpoint.encode(state) == expected
+
+
+def one_commit_more(store: Store, fuse: Fuse, left: int) -> list[str]:
+    """A life of a worker: some records and a commit with that fuse; what the commit did."""
+    log = FusedLog(log_of_all(), fuse, lambda: 60)
+    worker = make_worker(log, FusedStore(store, fuse), clock_after(0))
+    with closing(worker._reader()) as reader:
+        for _ in range(3):
+            worker.step(reader, 0.0)
+        fuse.left, fuse.passed = left, []
+        if left < 0:
+            assert worker.commit()
+        else:
+            with pytest.raises(Killed):
+                worker.commit()
+    return fuse.passed
+
+
+def test_a_crash_at_every_step_of_a_commit_makes_no_difference() -> None:
+    store = InMemoryStore()
+    one_commit_more(store, Fuse(), -1)  # so that there is one before
+    steps = one_commit_more(store, Fuse(), -1)
+    assert steps.count("offsets") == PARTITIONS  # step 5 of each
+    assert steps.index("put") < steps.index("swap") < steps.index("offsets")
+    for place in range(1, len(steps) + 1):
+        store = InMemoryStore()
+        one_commit_more(store, Fuse(), -1)
+        assert one_commit_more(store, Fuse(), place) == steps[:place]
+        worker = make_worker(log_of_all(), store, clock_after(0))
+        worker.run_to_end()
+        assert states(worker) == undisturbed(), steps[:place]
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_learning_live_is_learning_from_a_replay(seed: int) -> None:
+    """Records come while the worker polls; it waits, passes, dies, and ends where a replay does."""
+    rng = random.Random(seed)
+    clock, store = ManualClock(), InMemoryStore()
+    log = MemoryLog(clock)
+    topics(log, PARTITIONS)
+    few = FusedLog(log, Fuse(), lambda: rng.choice([1, 10, 100]))
+    worker = make_worker(few, store, clock)
+    reader = worker._reader()
+    for record in records():
+        if isinstance(record, tuple):
+            log.append_many(record[0], [record[1]])
+        else:
+            # Sometimes a topic is late by more than the other waits for it.
+            clock.now = max(clock.now, record.at / 1000) + rng.choice([0, 0, 0, 0, 0.1, 12.0])
+            append(log, record)
+        if rng.random() < 0.2:
+            worker.step(reader, 0.0)
+        if rng.random() < 0.02:
+            worker.commit()
+        if rng.random() < 0.01:
+            reader.close()
+            worker = make_worker(few, store, clock)
+            reader = worker._reader()
+    reader.close()
+    worker.run_to_end()
+    replayed = make_worker(log, InMemoryStore(), clock)
+    replayed.run_to_end()
+    assert states(worker) == states(replayed)
+
+
+@pytest.mark.parametrize("commit_seconds", [0.0, 1.0])
+def test_a_worker_commits_by_itself(commit_seconds: float) -> None:
+    store, clock = InMemoryStore(), clock_after(0)
+    worker = make_worker(log_of_all(), store, clock, commit_seconds)
+    with closing(worker._reader()) as reader:
+        worker.step(reader, 0.0)
+        assert (Checkpoints(store, "g").read(0) is not None) == (commit_seconds == 0.0)
+        clock.now += commit_seconds
+        worker.step(reader, 0.0)
+        assert Checkpoints(store, "g").read(0) is not None
