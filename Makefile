@@ -21,8 +21,8 @@ $(READY): pyproject.toml
 run: $(READY) ## Start everything on this machine: sources, log, learner, model server, estimator
 	@exec $(BIN)/wattstream up
 
-demo: $(READY) ## The same on a simulated node with its own data folder, faster than real time
-	@exec $(BIN)/wattstream up --source sim --data .cache/demo
+demo: $(READY) ## The same on five simulated nodes, read every second, in a folder of its own
+	@exec $(BIN)/wattstream up --source sim:5 --interval 1 --data .cache/demo
 
 test: $(READY) ## Run all tests with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term

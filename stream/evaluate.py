@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from estimator.errors import MisuseError
@@ -19,14 +19,14 @@ from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, TopicSpec
 from stream.records import POWER_TOPIC, USAGE_TOPIC
 from stream.sources.protocol import Source
-from stream.worker import Parts, Worker
+from stream.worker import Parts, Progress, Worker
 
 Report = dict[str, Any]
 
 _MEASURES: Final = ("mae", "rmse", "mape", "r2", "bias")
 
 
-def evaluate(source: Source, pool: Pool, on_collected: Callable[[], None] | None = None) -> Report:
+def evaluate(source: Source, pool: Pool, progress: Progress | None = None) -> Report:
     """Collect the source into a log, learn the log from its beginning to its end, and report.
 
     The report is what ``wattstream evaluate --json`` prints. ``seconds`` are those of learning:
@@ -40,8 +40,6 @@ def evaluate(source: Source, pool: Pool, on_collected: Callable[[], None] | None
             collector.join()
         if collector.failure is not None:
             raise collector.failure
-        if on_collected is not None:
-            on_collected()
         parts = Parts(
             log=log,
             pool=pool,
@@ -51,7 +49,7 @@ def evaluate(source: Source, pool: Pool, on_collected: Callable[[], None] | None
         )
         worker = Worker(parts, [0])
         started = time.perf_counter()
-        worker.run_to_end()
+        worker.run_to_end(progress)
         seconds = time.perf_counter() - started
     if dead:
         raise MisuseError(f"{source.name}: {len(dead)} records are unreadable: {dead[0][1]}")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import logging
 from collections.abc import Mapping
 from typing import Final
 
 from estimator.artifact import Artifact, Line, Manifest
-from estimator.errors import DamagedError
 from estimator.errors import DamagedError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model import PowerModel

@@ -23,6 +23,8 @@ from stream.shard import DeadLetter, Shard, read
 
 _log = logging.getLogger(__name__)
 
+Progress = Callable[[int, int], None]
+
 TOPICS = (USAGE_TOPIC, POWER_TOPIC)
 _POLLED = 512
 """Messages of one poll at the most."""
@@ -117,17 +119,28 @@ class Worker:
         finally:
             reader.close()
 
-    def run_to_end(self) -> None:
-        """Learn all that is in the log now, as if nothing would ever follow; do not commit."""
+    def run_to_end(self, progress: Progress | None = None) -> None:
+        """Learn all that is in the log now, as if nothing would ever follow; do not commit.
+
+        ``progress`` is told how many messages have been learned, and of how many, now and then.
+        """
         ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
+        started = self._position()
+        total = sum(end for by_place in ends.values() for end in by_place.values()) - started
         reader = self._reader()
         try:
             while not self._mark_ended(ends):
                 self._take(reader.poll(_POLLED, 1.0), reader)
+                if progress is not None:
+                    progress(self._position() - started, total)
             for shard in self.shards.values():
                 shard.learner.flush()
         finally:
             reader.close()
+
+    def _position(self) -> int:
+        """How many messages have been processed or skipped, over all partitions and topics."""
+        return sum(sum(shard.positions.values()) for shard in self.shards.values())
 
     def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]]) -> bool:
         """Note which topics have been read to their end; whether all of them have."""

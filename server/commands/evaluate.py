@@ -10,7 +10,7 @@ import typer
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
-from server.commands.output import print_json, print_table, watts
+from server.commands.output import print_json, print_table, progress, watts
 
 SETTINGS = ("experts",)
 
@@ -31,7 +31,8 @@ def run(
     named = _named(features)
     source = TraceSource(trace, features=named)
     groups = {"trace": tuple(sorted(source.features))}
-    found = evaluate(source, pool(settings.experts, groups))
+    with progress(f"learning {trace}") as show:
+        found = evaluate(source, pool(settings.experts, groups), show)
     if json:
         print_json(found)
     else:

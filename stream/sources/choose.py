@@ -19,7 +19,7 @@ from stream.sources.kepler import KeplerSource
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.protocol import Record, Source
 from stream.sources.simulated import SimulatedSource, simulated_fleet
-from stream.sources.trace import TraceSource
+from stream.sources.trace import Pace, TraceSource
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ SPELLINGS: Final = (
     "acpi",
     "kepler:URL",
     "trace:FILE.csv",
+    "recorded:FILE.csv",
     "prometheus:FILE.json",
 )
 _KEPLER_PORTS: Final = (8888, 9102, 28282)
@@ -96,8 +97,9 @@ def _make(word: str, settings: Settings, metered: bool) -> list[Source]:
         if not metered:
             return [KeplerSource(rest, settings.node or None, every)]
         return [OnlyUsage(KeplerSource(rest, node, every, _machine(proc, sysfs)))]
-    if kind == "trace" and rest:
-        return [TraceSource(Path(rest), settings.node or "trace")]
+    if kind in ("trace", "recorded") and rest:
+        pace: Pace = "fastest" if kind == "trace" else "recorded"
+        return [TraceSource(Path(rest), settings.node or "trace", pace=pace)]
     if kind == "prometheus" and rest:
         return [PrometheusJsonSource(Path(rest), settings.node or None)]
     raise MisuseError(f"source {word!r} is unknown; known are {', '.join(SPELLINGS)}")

@@ -75,7 +75,7 @@ def _round(folder: Path) -> tuple[float, float]:
     ]
     request = {
         "metrics": list(FEATURES),
-        "values": [[value for value in FEATURES.values()]],
+        "values": [list(FEATURES.values())],
         "output_type": "AbsPower",
         "source": "intel_rapl",
         "system_features": [],

@@ -46,6 +46,7 @@ def _write(path: Path) -> list[dict[str, float]]:
         load = (
             rng.uniform(0, 1) if rng.uniform() < 0.05 else np.clip(load + rng.normal(0, 0.03), 0, 1)
         )
+        load = float(load)
         cycles = 6e10 * load * rng.uniform(0.9, 1.1)
         rows.append(
             {

@@ -30,7 +30,8 @@ def run() -> None:
     relax_garbage_collection()
     print(f"log to checkpoint, {WORKLOADS} workloads of 9 features a record, default pool")
     print(
-        f"{'nodes':>6} {'samples':>8} {'samples/s':>10} {'of limit':>9} {'decode/s':>9} {'ratio':>6}"
+        f"{'nodes':>6} {'samples':>8} {'samples/s':>10} {'of limit':>9} "
+        f"{'decode/s':>9} {'ratio':>6}"
     )
     for nodes, steps in ((10, 601), (100, 201), (1000, 21)):
         _measure(nodes, steps)

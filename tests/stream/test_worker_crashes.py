@@ -259,7 +259,7 @@ def test_a_crash_at_every_step_of_a_commit_makes_no_difference() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_learning_live_is_learning_from_a_replay(seed: int) -> None:
     """Records come while the worker polls; it waits, passes, dies, and ends where a replay does."""
     rng = random.Random(seed)
@@ -285,6 +285,7 @@ def test_learning_live_is_learning_from_a_replay(seed: int) -> None:
             worker = make_worker(few, store, clock)
             reader = worker._reader()
     reader.close()
+    worker = make_worker(few, store, clock)  # one last crash
     worker.run_to_end()
     replayed = make_worker(log, InMemoryStore(), clock)
     replayed.run_to_end()
