@@ -40,7 +40,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         _help("The log: `sqlite:///path`, `memory:`; empty for `log.sqlite` in the data folder"),
     ] = ""
     store: Annotated[
-        str, _help("The store: `file:///folder`, `memory:`; empty for `store` in the data folder")
+        str,
+        _help(
+            "The store: `file:///folder`, `s3://bucket/prefix`, `gs://`, `az://`, `memory:`;"
+            " empty for `store` in the data folder"
+        ),
     ] = ""
     listen: Annotated[
         str, _help("Address and port of the model server", pattern=r"^(\[.*\]|[^:]+):\d{1,5}$")

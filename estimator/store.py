@@ -1,4 +1,4 @@
-"""Named bytes that survive: a folder, or memory, and one Protocol for both."""
+"""Named bytes that survive: a folder, a bucket or memory, and one Protocol for all."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore, MemoryStore, from_url
+from obstore.store import ObjectStore as ObstoreStore
 
 from estimator.errors import ConflictError, MisuseError, NotFoundError, StoreError
 
@@ -59,17 +61,26 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str) -> Store:
-    """The store that the URL names: ``file:///folder``, ``file:folder`` or ``memory:``.
+OBJECT_STORES: Final = ("s3", "gs", "az")
 
-    A folder is made if it is not there. ``StoreError`` if that fails, ``MisuseError`` for other
-    URLs. Every ``memory:`` is a new one.
+
+def open_store(url: str) -> Store:
+    """The store that the URL names: a folder, a bucket, or memory.
+
+    ``file:///folder``, ``file:folder``, ``s3://bucket/prefix``, ``gs://...``, ``az://...`` or
+    ``memory:``. A folder is made if it is not there; a bucket must be there, and what else is
+    needed to reach it comes from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``,
+    ...). ``StoreError`` if that fails, ``MisuseError`` for other URLs. Every ``memory:`` is a new
+    one.
     """
     if url == "memory:":
         return InMemoryStore()
     scheme, colon, rest = url.partition(":")
+    if scheme in OBJECT_STORES and rest.startswith("//") and len(rest) > 2:
+        return _bucket(url)
     if scheme != "file" or not colon:
-        raise MisuseError(f"store is {url!r}: file:///folder, file:folder or memory: is needed")
+        known = ", ".join(f"{name}://bucket" for name in OBJECT_STORES)
+        raise MisuseError(f"store is {url!r}: file:///folder, {known} or memory: is needed")
     if rest.startswith("//"):
         host, slash, rest = rest[2:].partition("/")
         rest = slash + rest
@@ -80,48 +91,79 @@ def open_store(url: str) -> Store:
     return FolderStore(Path(unquote(rest)))
 
 
-class InMemoryStore:
-    """A store that ends with the process."""
+def _bucket(url: str) -> Store:
+    try:
+        bucket = from_url(
+            url,
+            # Plain HTTP only where the endpoint's own address says so; buckets default to TLS.
+            client_options={"timeout": "30 s", "connect_timeout": "5 s", "allow_http": True},
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
+        )
+    except (BaseError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MisuseError(f"store is {url!r}: {reason}") from error
+    return ObjectStore(bucket, f", in {url}")
 
-    def __init__(self) -> None:
-        self._bytes = MemoryStore()
+
+class ObjectStore:
+    """A store in a bucket, or in whatever else compares and replaces in one step.
+
+    Tags are the bucket's own; of two writers that swap the same tag, one wins.
+    """
+
+    def __init__(self, bucket: ObstoreStore, where: str = "") -> None:
+        self._bytes = bucket
+        self._where = where
 
     def get(self, path: str) -> Stored:
         """What lies under the path; ``NotFoundError`` if there is nothing."""
-        with _errors(path):
+        with self._errors(path):
             try:
                 found = self._bytes.get(_checked(path))
             except FileNotFoundError as error:
-                raise NotFoundError(f"{path}: not there") from error
+                raise NotFoundError(f"{path}: not there{self._where}") from error
             return Stored(bytes(found.bytes()), str(found.meta["e_tag"]))
 
     def put(self, path: str, data: bytes) -> str:
         """Write, replacing at once what was there; returns the new tag."""
-        with _errors(path):
+        with self._errors(path):
             return str(self._bytes.put(_checked(path), data)["e_tag"])
 
     def create(self, path: str, data: bytes) -> str:
         """Write what was not there; ``ConflictError`` if something is; returns the new tag."""
-        with _errors(path):
+        with self._errors(path):
             return str(self._bytes.put(_checked(path), data, mode="create")["e_tag"])
 
     def swap(self, path: str, data: bytes, expected_tag: str | None) -> str:
         """Replace what has this tag (None: nothing there), else ``ConflictError``; the new tag."""
         if expected_tag is None:
             return self.create(path, data)
-        with _errors(path):
-            put = self._bytes.put(_checked(path), data, mode={"e_tag": expected_tag})
+        with self._errors(path):
+            try:
+                put = self._bytes.put(_checked(path), data, mode={"e_tag": expected_tag})
+            except FileNotFoundError as error:
+                raise ConflictError(f"{path}: there is nothing now{self._where}") from error
             return str(put["e_tag"])
 
     def list(self, prefix: str) -> list[str]:
         """The paths in the folder ``prefix`` ("" is all) and below, sorted."""
-        with _errors(prefix):
+        with self._errors(prefix):
             return _listed(self._bytes, prefix)
 
     def delete(self, path: str) -> None:
         """Remove what lies under the path, if anything."""
-        with _errors(path):
+        with self._errors(path), suppress(FileNotFoundError):
             self._bytes.delete(_checked(path))
+
+    def _errors(self, path: str) -> AbstractContextManager[None]:
+        return _errors(path, self._where)
+
+
+class InMemoryStore(ObjectStore):
+    """A store that ends with the process."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
 
 
 class FolderStore:
@@ -229,7 +271,7 @@ def _checked(path: str) -> str:
     return path
 
 
-def _listed(store: LocalStore | MemoryStore, prefix: str) -> list[str]:
+def _listed(store: ObstoreStore, prefix: str) -> list[str]:
     found = store.list(_checked(prefix.rstrip("/")) if prefix else None)
     paths = [str(meta["path"]) for batch in found for meta in batch]
     return sorted(path for path in paths if _PATH.fullmatch(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ def data_folder(settings: Settings) -> Path:
 def open_topics(settings: Settings) -> Log:
     """The log, with the topics made; the caller closes it."""
     data_folder(settings)
+    hours, mib = settings.retention_hours, settings.retention_mib
     log = open_log(settings.log_url)
     try:
         log.create_topics(
@@ -53,8 +55,9 @@ def open_topics(settings: Settings) -> Log:
                 TopicSpec(
                     name,
                     settings.partitions if name != DEAD_TOPIC else 1,
-                    retention_seconds=settings.retention_hours * 3600,
-                    retention_bytes=int(settings.retention_mib * 2**20),
+                    # Infinite: all is kept.
+                    retention_seconds=hours * 3600 if math.isfinite(hours) else None,
+                    retention_bytes=int(mib * 2**20) if math.isfinite(mib) else None,
                 )
                 for name in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)
             ]

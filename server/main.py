@@ -21,24 +21,37 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command; its exit status."""
+    """Run the command; its exit status. Without arguments: what commands there are."""
     try:
-        status = application.make()(arguments, standalone_mode=False)
+        status = application.make()(arguments or ["--help"], standalone_mode=False)
+        sys.stdout.flush()  # Here, not when the interpreter ends: nobody could answer for it then.
     except typer.Exit as leaving:
         return leaving.exit_code
+    except SystemExit:  # Typer's own way to leave when whoever read our output has seen enough.
+        return _seen_enough()
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except MisuseError as error:
         return _complain(str(error), 2)
     except WattstreamError as error:
         return _complain(str(error), 1)
-    except BrokenPipeError:  # Whoever read our output has seen enough.
-        sys.stderr.close()
-        return 1
+    except BrokenPipeError:
+        return _seen_enough()
+    except OSError as error:  # Such as a full disk: the system's failure, not the program's.
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", 1)
     except TyperException as error:  # The command line is wrong.
         text = getattr(error, "format_message", error.__str__)()
         return _complain(f"{text.rstrip('.')} (--help shows what there is)", 2)
     return status if isinstance(status, int) else 0
+
+
+def _seen_enough() -> int:
+    """Let what is still to be written go nowhere, so that nothing is said of it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return 1
 
 
 def _complain(text: str, status: int) -> int:

@@ -28,23 +28,31 @@ def make() -> typer.Typer:
     app = typer.Typer(
         name="wattstream",
         help="Learn, continuously, how much power machines draw for the work they do.",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.callback()(_version)
+    app.callback()(_before_any)
     for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics):
         _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS)
     return app
 
 
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
-) -> None:
-    if version:
+def _show_version(asked: bool) -> None:
+    if asked:
         sys.stdout.write(f"wattstream {__version__}\n")
         raise typer.Exit
+
+
+def _before_any(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Take the options that go before any command."""
 
 
 def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...]) -> None:
@@ -59,8 +67,7 @@ def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...])
     def command(**given: Any) -> int | None:
         config = given.pop("config")
         chosen = {setting: given.pop(setting) for setting in (*names, "log_level")}
-        chosen = {key: value or None for key, value in chosen.items()}
-        settings = load(chosen, os.environ, config)
+        settings = load({key: _given(value) for key, value in chosen.items()}, os.environ, config)
         _set_up_logging(settings)
         return run(settings=settings, **given)
 
@@ -71,6 +78,13 @@ def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...])
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
     command.__doc__ = run.__doc__
     app.command(name)(command)
+
+
+def _given(value: Any) -> Any:
+    """What a flag says, None if it was not given: 0 and "" are values. Commas part, as elsewhere."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(part.strip() for one in value for part in one.split(",") if part.strip()) or None
 
 
 def _flag(name: str) -> inspect.Parameter:

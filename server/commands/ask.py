@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ def run(
     ],
     output_type: Annotated[str, typer.Option(help="AbsPower or DynPower")] = "AbsPower",
     energy_source: Annotated[str, typer.Option(help="rapl-sysfs, acpi, ...")] = "rapl-sysfs",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer")] = 5.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer", min=0.001)] = 5.0,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as it came")] = False,
 ) -> int:
     """Ask the estimator how much power a node with this usage draws."""
@@ -38,6 +39,8 @@ def run(
         "trainer_name": "",
         "filter": "",
     }
+    if not settings.socket:
+        raise MisuseError("socket: no path is given")
     answer: dict[str, Any] = ask(settings.socket[0], request, timeout)
     complaint = answer.get("msg", "")
     if json:
@@ -54,6 +57,9 @@ def run(
 def _feature(word: str) -> tuple[str, float]:
     name, _, value = word.partition("=")
     try:
-        return name, float(value)
+        rate = float(value)
     except ValueError:
-        raise MisuseError(f"{word!r} is not of the form feature=rate") from None
+        rate = math.nan
+    if not name or not math.isfinite(rate):
+        raise MisuseError(f"{word!r} is not of the form feature=rate")
+    return name, rate
