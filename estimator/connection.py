@@ -1,204 +1,154 @@
-"""One client of the estimator's socket: its bytes in, its answers out, its limits."""
+"""One client of the estimator's socket: its bytes in, its answers out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import select
+import socket
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final
 
 from estimator.answering import Answer
 from estimator.answers import encode_refusal
-from estimator.counts import Counts
 from estimator.errors import RequestError
-from estimator.framing import Framer
+from estimator.framing import Framer, TooLongError, is_one_object
+from estimator.memory import give_back_memory
+
+if TYPE_CHECKING:
+    from estimator.desk import Desk
 
 _log = logging.getLogger(__name__)
 
-RECEIVE_BYTES: Final = 64 << 10
-"""So much is read at once: what a client can make the server work on before others' turn."""
-LARGE_BYTES: Final = 256 << 10
-"""A request of more bytes (1,500 processes) is answered beside the loop."""
+LARGE_BYTES: Final = 96 << 10
+"""A request of more bytes (a thousand processes) is answered beside the loop."""
+
+_READABLE: Final = select.EPOLLIN
+_WRITABLE: Final = select.EPOLLOUT
+_AT_ONCE: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+"""Sockets are not switched to non-blocking: that would take a system call of its own."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one client, and all of them together, may take.
-
-    A connection ends ``deadline_seconds`` after it began or after its last answer, unless a whole
-    request has come and its answer been read. Together, requests that are not yet answered may
-    take ``most_waiting_bytes``. Beyond ``most_connections``, the one that has been without an
-    answer for longest ends for the newcomer.
-    """
-
-    deadline_seconds: float = 5.0
-    most_bytes: int = 16 << 20
-    most_waiting_bytes: int = 64 << 20
-    most_connections: int = 2000
-
-
-class Desk:
-    """What all connections of one server share; used by its loop's thread only."""
-
-    def __init__(self, respond: Callable[[bytes], Answer], limits: Limits, counts: Counts) -> None:
-        self.respond = respond
-        self.limits = limits
-        self.counts = counts
-        self.loop = asyncio.get_running_loop()
-        self.waiting_bytes = 0
-        self.receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
-        # The one that has been without an answer for longest comes first.
-        self.connections: OrderedDict[Connection, None] = OrderedDict()
-        self._executor: Executor | None = None
-
-    @property
-    def executor(self) -> Executor:
-        """One thread for large requests, made when the first one comes."""
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, "large-requests")
-        return self._executor
-
-    def admit(self, connection: Connection) -> None:
-        """Take up a new connection, in place of another if there are too many."""
-        self.counts.connections += 1
-        if len(self.connections) >= self.limits.most_connections:
-            self.counts.failed("crowded")
-            next(iter(self.connections)).abort()
-        self.connections[connection] = None
-        self.counts.open_connections = len(self.connections)
-
-    def dismiss(self, connection: Connection) -> None:
-        """Forget a connection that has ended."""
-        self.connections.pop(connection, None)
-        self.counts.open_connections = len(self.connections)
-
-    def sweep(self) -> None:
-        """End the connections that are past their deadline."""
-        oldest = self.loop.time() - self.limits.deadline_seconds
-        while self.connections:
-            connection = next(iter(self.connections))
-            if connection.since > oldest:
-                return
-            if connection.busy:
-                connection.renew()
-                continue
-            self.counts.failed("deadline")
-            connection.abort()
-
-    def close(self) -> None:
-        """End all connections."""
-        while self.connections:
-            next(iter(self.connections)).abort()
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-
-
-class Connection(asyncio.BufferedProtocol):
+class Connection:
     """Answers one client's requests in their order; between two of them others have their turn."""
 
-    def __init__(self, desk: Desk) -> None:
+    __slots__ = (
+        *("_desk", "_socket", "_framer", "_unsent", "_events", "_waiting_bytes"),
+        *("_turn_due", "_ended", "_last", "busy", "number", "since"),
+    )
+
+    def __init__(self, desk: Desk, accepted: socket.socket) -> None:
         self._desk = desk
-        self._framer = Framer(desk.limits.most_bytes)
-        self._transport: asyncio.Transport | None = None
-        self._waiting_bytes = 0
-        self._turn_due, self._blocked, self._ended = False, False, False
+        self._socket: socket.socket | None = accepted
+        self._framer: Framer | None = None
+        self._unsent: memoryview | None = None
+        self._events, self._waiting_bytes = 0, 0
+        self._turn_due, self._ended, self._last = False, False, False
         self.busy = False
-        self.since = 0.0
+        self.number = accepted.fileno()
+        self.since = desk.loop.time()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.since = self._desk.loop.time()
-        self._desk.admit(self)
+    def ready(self, events: int) -> None:
+        """Go on: there is something to read, or room to write."""
+        if self._unsent is not None:
+            self._send_rest()
+        elif not self._turn_due:
+            self.receive()
+        elif events & select.EPOLLHUP:
+            self.abort()  # Nobody is there to read what it asked for.
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End: the client is gone, or was sent away."""
-        if exc is not None:
-            self._desk.counts.failed("gone")
-        self._leave()
+    def receive(self) -> None:
+        """Take what has come in, and answer it if it is a request."""
+        if self._socket is None:
+            return
+        buffer = self._desk.receive_buffer
+        try:
+            count = self._socket.recv_into(buffer, 0, _AT_ONCE)
+        except (BlockingIOError, InterruptedError):
+            self._watch(_READABLE)
+            return
+        except OSError:
+            self._gone()
+            return
+        if not count:
+            # It writes no more; it may still read, so what it asked is answered first.
+            self._ended = True
+            self._turn()
+            return
+        chunk = bytes(buffer[:count])
+        if self._framer is None:
+            if is_one_object(chunk) and count <= self._desk.limits.most_bytes:
+                self._answer(chunk, time.perf_counter())
+                return
+            self._framer = Framer(self._desk.limits.most_bytes)
+        self._framer.feed(chunk)
+        self._turn()
 
     def abort(self) -> None:
         """End at once, whatever has not been sent yet."""
-        transport = self._transport
-        self._leave()
-        if transport is not None:
-            transport.abort()
-
-    def _leave(self) -> None:
-        self._transport = None
-        self._framer = Framer(0)
+        gone, self._socket = self._socket, None
+        if gone is None:
+            return
+        self._framer, self._unsent = None, None
         self._account(0)
         self._desk.dismiss(self)
+        gone.close()
+
+    def renew(self) -> None:
+        """Let the deadline begin anew."""
+        self.since = self._desk.loop.time()
+        if self._socket is not None:
+            self._desk.connections.move_to_end(self.number)
+
+    def _gone(self) -> None:
+        self._desk.counts.failed("gone")
+        self.abort()
 
     def _account(self, waiting_bytes: int) -> None:
         self._desk.waiting_bytes += waiting_bytes - self._waiting_bytes
         self._waiting_bytes = waiting_bytes
 
-    def renew(self) -> None:
-        """Let the deadline begin anew."""
-        self.since = self._desk.loop.time()
-        if self in self._desk.connections:
-            self._desk.connections.move_to_end(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
-        """Where to read into: one buffer for all, emptied before the next one reads."""
-        return self._desk.receive_buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what has come in."""
-        self._framer.feed(bytes(self._desk.receive_buffer[:nbytes]))
-        if not (self._turn_due or self.busy or self._blocked):
-            self._turn()
-
-    def eof_received(self) -> bool:
-        """The client writes no more; it may still read, so what it asked is answered first."""
-        self._ended = True
-        return self.busy or self._turn_due or self._blocked
-
-    def pause_writing(self) -> None:
-        """The client does not read: it gets no further answers until it does."""
-        self._blocked = True
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        self._blocked = False
-        if not self.busy:
-            self._take_turn_later()
+    def _watch(self, events: int) -> None:
+        if events != self._events and self._socket is not None:
+            self._desk.watch(self.number, self._events, events)
+            self._events = events
 
     def _turn(self) -> None:
         """Answer one request, if one is complete; then let others have their turn."""
         self._turn_due = False
-        transport = self._transport
-        if transport is None or self.busy or self._blocked:
+        if self._socket is None:
             return
         started = time.perf_counter()
         try:
-            document = self._framer.take()
+            document = None if self._framer is None else self._framer.take()
         except RequestError as error:
-            self._refuse(str(error), "unreadable")
+            self._refuse(str(error), "too_long" if isinstance(error, TooLongError) else "unreadable")
             return
         if document is None:
-            self._wait_for_more(transport)
+            self._wait_for_more()
             return
         if self._waiting_bytes:
-            self._account(self._framer.pending)
+            self._account(self._pending)
+        self._answer(document, started)
+
+    @property
+    def _pending(self) -> int:
+        return 0 if self._framer is None else self._framer.pending
+
+    def _wait_for_more(self) -> None:
+        self._account(self._pending)
+        if self._ended:
+            self.abort()
+        elif self._desk.waiting_bytes > self._desk.limits.most_waiting_bytes:
+            self._refuse("busy: too many bytes of requests are waiting", "busy")
+        else:
+            self._watch(_READABLE)
+
+    def _answer(self, document: bytes, started: float) -> None:
         if len(document) > LARGE_BYTES:
-            self._answer_aside(document, transport, started)
+            self._answer_aside(document, started)
         else:
             self._reply(self._respond(document), started)
-
-    def _wait_for_more(self, transport: asyncio.Transport) -> None:
-        self._account(self._framer.pending)
-        if self._ended:
-            transport.close()
-        elif self._desk.waiting_bytes > self._desk.limits.most_waiting_bytes:
-            self._refuse("busy: too many bytes of requests are waiting", "too_large")
-        else:
-            transport.resume_reading()
 
     def _respond(self, document: bytes) -> Answer:
         try:
@@ -207,46 +157,84 @@ class Connection(asyncio.BufferedProtocol):
             _log.exception("no answer to a request of %d bytes", len(document))
             return Answer(b"", 0, "internal")
 
-    def _answer_aside(self, document: bytes, transport: asyncio.Transport, started: float) -> None:
-        transport.pause_reading()
-        self._account(self._framer.pending + len(document))
+    def _answer_aside(self, document: bytes, started: float) -> None:
+        self._watch(0)
+        self._account(self._pending + len(document))
         self.busy = True
-        future = self._desk.loop.run_in_executor(self._desk.executor, self._respond, document)
+        future = self._desk.loop.run_in_executor(
+            self._desk.executor, self._respond_and_tidy, document
+        )
 
         def done(answered: asyncio.Future[Answer]) -> None:
             self.busy = False
-            if not answered.cancelled() and self._transport is not None:
+            if not answered.cancelled() and self._socket is not None:
+                self._account(self._pending)
                 self._reply(answered.result(), started)
 
         future.add_done_callback(done)
 
+    def _respond_and_tidy(self, document: bytes) -> Answer:
+        answer = self._respond(document)
+        give_back_memory()
+        return answer
+
     def _reply(self, answer: Answer, started: float) -> None:
+        # First counted, then sent: who has an answer finds it among the numbers.
         self._desk.counts.answered(answer.rows, time.perf_counter() - started, answer.problem)
-        transport = self._transport
-        if transport is None:
-            return
+        self._send(answer.body)
         if not answer.body:
             self.abort()
-            return
-        transport.write(answer.body)
-        self.renew()
-        if self._framer.pending or self._ended:
-            transport.pause_reading()
-            self._take_turn_later()
-        else:
-            transport.resume_reading()
+        elif self._unsent is None:
+            self._go_on()
 
-    def _take_turn_later(self) -> None:
-        if not self._turn_due:
+    def _go_on(self) -> None:
+        """An answer has been sent: on to the next request, when others have had their turn."""
+        self.renew()
+        if self._last or self._socket is None:
+            self.abort()
+        elif self._pending or self._ended:
             self._turn_due = True
             self._desk.loop.call_soon(self._turn)
+        else:
+            self._framer = None
+            self._watch(_READABLE)
+
+    def _send(self, body: bytes) -> None:
+        """Write all at once, or what the client has room for and the rest when it reads."""
+        if self._socket is None or not body:
+            return
+        try:
+            sent = self._socket.send(body, _AT_ONCE)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._gone()
+            return
+        if sent < len(body):
+            self._unsent = memoryview(body)[sent:]
+            self._watch(_WRITABLE)
+
+    def _send_rest(self) -> None:
+        rest, self._unsent = self._unsent, None
+        if rest is None or self._socket is None:
+            return
+        try:
+            sent = self._socket.send(rest, _AT_ONCE)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._gone()
+            return
+        if sent < len(rest):
+            self._unsent = rest[sent:]
+        else:
+            self._go_on()
 
     def _refuse(self, message: str, kind: str) -> None:
         """Say why, and end: where the next request would begin cannot be known."""
         self._desk.counts.failed(kind)
-        transport = self._transport
-        self._framer = Framer(0)
+        self._framer, self._last = None, True
         self._account(0)
-        if transport is not None:
-            transport.write(encode_refusal(message))
-            transport.close()
+        self._send(encode_refusal(message))
+        if self._unsent is None:
+            self.abort()

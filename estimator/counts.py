@@ -16,8 +16,8 @@ class Counts:
 
     ``latencies[i]`` counts requests answered within ``LATENCY_BOUNDS_SECONDS[i]`` but not within
     the bound before, the last one those beyond all bounds. ``errors`` are by kind: what was wrong
-    with a request ("unreadable", "invalid", "no_model") or with a connection ("deadline",
-    "too_large", "crowded", "gone", "internal").
+    with a request ("unreadable", "too_long", "invalid", "no_model", "internal") or with a
+    connection ("deadline", "busy", "crowded", "gone").
     """
 
     def __init__(self) -> None:

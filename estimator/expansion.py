@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.arrays import Floats
 
@@ -39,6 +40,18 @@ class Expansion:
                 scaled[:, self._rows], scaled[:, self._columns], out=terms[:, self.linear_terms :]
             )
         return terms
+
+    def factors(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Every term as the product of two of (1, first feature, second feature, ...): places.
+
+        >>> left, right = Expansion(2, order=2).factors()
+        >>> row = np.array([1.0, 3.0, 5.0])
+        >>> row[left] * row[right]
+        array([ 1.,  3.,  5.,  9., 15., 25.])
+        """
+        ones = np.zeros(self.linear_terms, np.intp)
+        linear = np.arange(self.linear_terms)
+        return np.concatenate([ones, 1 + self._rows]), np.concatenate([linear, 1 + self._columns])
 
 
 @lru_cache(maxsize=256)

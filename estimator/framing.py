@@ -15,6 +15,10 @@ _BLANK: Final = re.compile(rb"[ \t\r\n]*")
 _QUOTE, _BACKSLASH, _OPEN = b'"', 0x5C, 0x7B
 
 
+class TooLongError(RequestError):
+    """A request is longer than requests may be."""
+
+
 class Framer:
     """Cuts a stream of bytes into JSON objects, wherever it is split; every byte is read once.
 
@@ -69,10 +73,11 @@ class Framer:
             return None
         end = self._end()
         if (end or len(data)) > self._most_bytes:
-            raise RequestError(f"request: more than {self._most_bytes} bytes")
+            raise TooLongError(f"request: more than {self._most_bytes} bytes")
         if end is None:
             return None
-        document = bytes(data[:end])
+        with memoryview(data) as view:
+            document = bytes(view[:end])
         del data[:end]
         self._forget()
         return document

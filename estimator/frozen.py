@@ -156,6 +156,25 @@ class FrozenTrees:
         return cls(feature, state["threshold"], left, right, state["value"], state["roots"])
 
 
+def mixed(one: FrozenExperts, other: FrozenExperts, share: float) -> FrozenExperts:
+    """Both made one, the other with ``share`` of the say: lines averaged, trees put together."""
+    if isinstance(one, FrozenPolynomials) and isinstance(other, FrozenPolynomials):
+        both = _side_by_side(one, other)
+        ours, theirs = np.split(both.coefficients, [len(one.coefficients)])
+        return FrozenPolynomials(both.scales, (1 - share) * ours + share * theirs, both.order)
+    if isinstance(one, FrozenTrees) and isinstance(other, FrozenTrees):
+        shift = len(one.feature)
+        return FrozenTrees(
+            np.concatenate([one.feature, other.feature]),
+            np.concatenate([one.threshold, other.threshold]),
+            np.concatenate([one.left, other.left + shift]),
+            np.concatenate([one.right, other.right + shift]),
+            np.concatenate([one.value, other.value]),
+            np.concatenate([one.roots, other.roots + shift], axis=1),
+        )
+    raise TypeError(f"{type(one).__name__} and {type(other).__name__} do not mix")
+
+
 _KINDS: Final[Mapping[str, Callable[[State], FrozenExperts]]] = {
     FrozenPolynomials.kind: FrozenPolynomials.restore,
     FrozenTrees.kind: FrozenTrees.restore,

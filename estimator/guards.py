@@ -32,6 +32,13 @@ class Guards:
         self.floor = np.minimum(self.floor, watts.min(axis=0))
         self.ceiling = np.maximum(self.ceiling, watts.max(axis=0))
 
+    def absorb(self, other: Guards) -> None:
+        """Widen the ranges by another's."""
+        low = np.minimum(self.seen[0], other.seen[0])
+        self.seen = np.stack([low, np.maximum(self.seen[1], other.seen[1])])
+        self.floor = np.minimum(self.floor, other.floor)
+        self.ceiling = np.maximum(self.ceiling, other.ceiling)
+
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
         return {"seen": self.seen, "floor": self.floor, "ceiling": self.ceiling}
@@ -66,6 +73,12 @@ class Idle:
         ordered = np.sort(self._remembered, axis=0)
         envelope: Floats = ordered[int(ENVELOPE * (len(ordered) - 1))]
         return envelope
+
+    def absorb(self, other: Idle) -> None:
+        """Remember another's samples beside ours, evenly thinned to as many as one remembers."""
+        both = np.concatenate([self._remembered, other._remembered])
+        kept = np.linspace(0, len(both) - 1, min(len(both), REMEMBERED)).round().astype(np.intp)
+        self._remembered = both[kept]
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

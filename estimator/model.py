@@ -35,6 +35,7 @@ class PowerModel:
     ) -> None:
         self.features, self.components = tuple(features), tuple(components)
         count = len(self.components)
+        self._makers = banks
         self._banks = {name: make(features, components) for name, make in banks.items()}
         experts = sum(len(bank.names) for bank in self._banks.values())
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
@@ -84,6 +85,7 @@ class PowerModel:
         )
         terms = self.total.terms(estimated, watts)
         self.total.add(horizons, terms, at / 1000)
+        self.recent.follow(self.total)
         self.recent.add(horizons, terms, at / 1000)
         self._weighing.update(horizons, np.abs(np.array(opinions) - watts[:, None, :]), at / 1000)
         first: Floats = estimated[0]
@@ -125,6 +127,36 @@ class PowerModel:
             if isinstance(bank, LineMaker):
                 return bank.lines(self._guards.floor)
         return None
+
+    def merged(self, others: Sequence[PowerModel]) -> PowerModel:
+        """One model of what this and others, of the same key and shape, have learned.
+
+        For publishing: what adds up is added (sums of ridges, ranges, errors), the rest is mixed
+        by the number of samples. It has no past, so it is not scored and does not learn on.
+        """
+        made = PowerModel(self.features, self.components, self._makers)
+        for model in (self, *others):
+            if model.current is not None:
+                made._absorb(model)
+        if made.current is not None:
+            made._freeze(made.current.at)
+        return made
+
+    def _absorb(self, other: PowerModel) -> None:
+        self.samples += other.samples
+        self.clipped += other.clipped
+        share = other.samples / self.samples
+        for name, bank in self._banks.items():
+            bank.absorb(other._banks[name], share)
+        self._guards.absorb(other._guards)
+        self._idle.absorb(other._idle)
+        self._weighing.absorb(other._weighing, share)
+        self.total.absorb(other.total)
+        self.recent.absorb(other.recent)
+        if other.since is not None:
+            self.since = other.since if self.since is None else min(self.since, other.since)
+        if self.current is None or (other.current and other.current.at > self.current.at):
+            self.current = other.current
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next round."""

@@ -74,6 +74,10 @@ class Scores:
         summed: Floats = np.add.reduce(terms, axis=2)
         return summed
 
+    def follow(self, other: Scores) -> None:
+        """Count from where another does, to be given what its `terms` gives."""
+        self._origin = other._origin
+
     def add(self, horizons: Sequence[int], terms: Floats, at_seconds: float) -> None:
         """Add what `terms` gave for these horizons, after discounting the past."""
         if self._half_life is not None:
@@ -102,6 +106,25 @@ class Scores:
             r2=1.0 - sums[_SQUARE] / spread if varies else math.nan,
             bias=sums[_SUM] / count,
         )
+
+    def absorb(self, other: Scores) -> None:
+        """Add another's sums, both as of the later one's time."""
+        if other._origin is None:
+            return
+        theirs = other._sums.copy()
+        if self._origin is None:
+            self._origin = other._origin.copy()
+        shift = other._origin - self._origin
+        count, truth = theirs[_COUNT], theirs[_TRUTH]
+        theirs[_TRUTH_SQUARE] += 2.0 * shift * truth + count * shift * shift
+        theirs[_TRUTH] = truth + count * shift
+        if self._half_life is not None and other._at_seconds is not None:
+            ours = other._at_seconds if self._at_seconds is None else self._at_seconds
+            latest = max(ours, other._at_seconds)
+            self._sums *= 2.0 ** ((ours - latest) / self._half_life)
+            theirs *= 2.0 ** ((other._at_seconds - latest) / self._half_life)
+            self._at_seconds = latest
+        self._sums += theirs
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from estimator.answering import Answerer
-from estimator.connection import Connection, Desk, Limits
 from estimator.counts import Counts
+from estimator.desk import Desk, Limits
 from estimator.errors import MisuseError
 from estimator.refresher import Refresher
-from estimator.socket_path import BACKLOG, BoundSocket
+from estimator.socket_path import BoundSocket
 
 _log = logging.getLogger(__name__)
 
@@ -97,11 +97,10 @@ class EstimatorServer:
         with self._closing:
             desk = Desk(self._answerer.respond, _affordable(self.limits), self.counts)
             self._refresher.start()
-            servers: list[asyncio.Server] = []
             try:
                 await self._await_models(stop)
                 for bound in self._bound:
-                    servers.append(await self._accept(bound, desk))  # noqa: PERF401
+                    desk.listen(bound.socket)
                 _log.info("answering at %s", ", ".join(map(str, self.paths)))
                 while not stop.is_set():
                     await asyncio.sleep(_TICK_SECONDS)
@@ -110,10 +109,7 @@ class EstimatorServer:
                 # Before nobody listens any more: who finds the path then may take it over.
                 for bound in self._bound:
                     bound.leave()
-                for server in servers:
-                    server.close()
                 desk.close()
-                await asyncio.sleep(0)  # the transports' last turn
                 self._refresher.stop()
 
     async def _await_models(self, stop: threading.Event | asyncio.Event) -> None:
@@ -122,12 +118,6 @@ class EstimatorServer:
         enough = loop.time() + self._patience
         while not (self._refresher.first_done.is_set() or stop.is_set()) and loop.time() < enough:
             await asyncio.sleep(0.002)
-
-    async def _accept(self, bound: BoundSocket, desk: Desk) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(
-            lambda: Connection(desk), sock=bound.socket, backlog=BACKLOG
-        )
 
     def __enter__(self) -> Self:
         """Bind, here; serve, in a thread."""

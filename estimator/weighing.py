@@ -13,7 +13,7 @@ from estimator.vocabulary import HORIZONS
 MEMORY_SECONDS: Final = (30.0, 120.0, 300.0, 600.0)
 """Half-life of an error's influence at each horizon: the longer ahead, the longer the memory."""
 
-SHARPNESS: Final = 2.0
+SHARPNESS: Final = 4.0
 """A weight is the error to the power of minus this, over the sum of all."""
 
 _SMALLEST_WATTS: Final = 1e-3
@@ -42,6 +42,17 @@ class Weighing:
             passed = max(at_seconds - before, 0.0)
             gained = max(1.0 - 2.0 ** (-passed / MEMORY_SECONDS[horizon]), _LEAST_GAIN)
             self._watts[horizon] += gained * (now - self._watts[horizon])
+
+    def absorb(self, other: Weighing, share: float) -> None:
+        """Mix in another's errors, with that share of the say."""
+        for horizon, at in enumerate(other._at_seconds):
+            if at is None:
+                continue
+            ours = self._at_seconds[horizon]
+            self._at_seconds[horizon] = at if ours is None else max(at, ours)
+            part = 1.0 if ours is None else share
+            kept = 0.0 if ours is None else (1.0 - part) * self._watts[horizon]
+            self._watts[horizon] = kept + part * other._watts[horizon]
 
     def weights(self) -> Floats:
         """Weights [H, E, C], adding up to 1 over experts; nearer horizons stand in for missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from estimator.artifact import Artifact, Line, Manifest
@@ -69,6 +69,20 @@ def _lines(model: PowerModel) -> dict[str, Line]:
     }
 
 
+def _owners(shards: Sequence[Shard]) -> dict[ModelKey, list[Shard]]:
+    """The shards that have a model of each key, as far as the models are of one shape."""
+    owners: dict[ModelKey, list[Shard]] = {}
+    for shard in shards:
+        for key, model in shard.learner.models.items():
+            alike = owners.setdefault(key, [])
+            first = alike[0].learner.models[key] if alike else model
+            if model.components == first.components:
+                alike.append(shard)
+            elif len(model.components) > len(first.components):
+                owners[key] = [shard]
+    return owners
+
+
 class Publisher:
     """Publishes the models that have learned something since they were published last."""
 
@@ -77,27 +91,29 @@ class Publisher:
         self._published: dict[ModelKey, int] = {}
         self._refused: set[str] = set()
 
-    def publish(self, shard: Shard) -> int:
-        """Publish what has changed in the shard; how many artifacts that made."""
-        made = 0
-        for key, model in shard.learner.models.items():
-            if model.samples < FEWEST_SAMPLES or model.samples == self._published.get(key):
-                continue
-            machine = shard.learner.machines.get(key.node_type, UNKNOWN_MACHINE)
-            artifact = artifact_of(key, machine, model, shard.positions)
-            if artifact is not None:
-                made += self._published_now(artifact)
-            self._published[key] = model.samples
-        return made
+    def publish(self, *shards: Shard) -> int:
+        """Publish what has changed in the shards; how many artifacts that made.
 
-    def _published_now(self, artifact: Artifact) -> bool:
-        """Publish it, if it can be: one model that cannot holds up neither others nor commits."""
-        try:
-            self._models.publish(artifact)
-        except DamagedError as error:
-            _log.warning("model %s is not published: %s", artifact.manifest.key.slug, error)
-            return False
-        return True
+        Nodes of one type lie in several partitions: their models are merged into one.
+        """
+        made = 0
+        for key, owners in _owners(shards).items():
+            models = [shard.learner.models[key] for shard in owners]
+            samples = sum(model.samples for model in models)
+            if samples < FEWEST_SAMPLES or samples == self._published.get(key):
+                continue
+            machine = owners[0].learner.machines.get(key.node_type, UNKNOWN_MACHINE)
+            model = models[0] if len(models) == 1 else models[0].merged(models[1:])
+            offsets = {
+                f"{topic}/{shard.partition}": offset
+                for shard in owners
+                for topic, offset in shard.positions.items()
+            }
+            artifact = artifact_of(key, machine, model, offsets)
+            if artifact is not None:
+                made += self._put(artifact)
+            self._published[key] = samples
+        return made
 
     def _put(self, artifact: Artifact) -> bool:
         """Publish one artifact; whether it could be. One that cannot stops no other."""

@@ -133,6 +133,8 @@ class Worker:
                 self._take(reader.poll(_POLLED, 1.0), reader)
                 if progress is not None:
                     progress(self._position() - started, total)
+            if progress is not None:
+                progress(self._position() - started, total)
             for shard in self.shards.values():
                 shard.learner.flush()
         finally:
@@ -244,8 +246,9 @@ class Worker:
                 data = checkpoint.encode(shard.state())  # 1
                 written += len(data)
                 parts.checkpoints.write(number, data)  # 2, 3
-                if parts.publisher is not None:
-                    parts.publisher.publish(shard)  # 4
+            if parts.publisher is not None:
+                parts.publisher.publish(*self.shards.values())  # 4
+            for shard in self.shards.values():
                 parts.log.commit(parts.group, self._offsets(shard))  # 5
         except (StoreError, LogUnavailableError) as error:
             _log.warning("could not commit, learning goes on in memory: %s", error)

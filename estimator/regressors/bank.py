@@ -24,6 +24,14 @@ class Bank(Protocol):
         """What the experts would say now, for ever."""
         ...
 
+    def absorb(self, other: Bank, share: float) -> None:
+        """Take in what another bank of the same make has learned, for `freeze` to say.
+
+        ``share`` is what part of all samples, these and the ones before, the other has learned
+        from; experts that can add what they know, need it not.
+        """
+        ...
+
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
         ...

@@ -28,6 +28,7 @@ class Moments:
     def __init__(
         self, features: int, targets: int, half_lives_seconds: tuple[float, ...], order: int
     ) -> None:
+        self.order = order
         self.expansion = expansion(features, order)
         self.half_lives = np.array(half_lives_seconds, dtype=np.float64)
         count, terms = len(half_lives_seconds), self.expansion.terms
@@ -93,6 +94,20 @@ class Moments:
         self.a *= factors[:, None] * factors
         self.b *= factors[:, None]
         self.scales = scales
+
+    def absorb(self, other: Moments) -> None:
+        """Add what another of the same shape knows, both as of the later one's time."""
+        if other.at_seconds is None:
+            return
+        added = Moments(len(other.scales), other.b.shape[2], tuple(other.half_lives), other.order)
+        added.restore(other.state())
+        at_seconds = max(added.at_seconds or 0.0, self.at_seconds or added.at_seconds or 0.0)
+        for part in (self, added):
+            part._forget(at_seconds)
+        self._widen(added.scales)
+        added._widen(self.scales)
+        self.a += added.a
+        self.b += added.b
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

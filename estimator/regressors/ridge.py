@@ -6,6 +6,7 @@ import numpy as np
 
 from estimator.arrays import Floats, State
 from estimator.frozen import FrozenPolynomials
+from estimator.regressors.bank import Bank
 from estimator.regressors.moments import Moments
 from estimator.regressors.nonnegative import bounded_least_squares
 
@@ -41,6 +42,12 @@ class RidgeBank:
         coefficients[:count, :linear] = lines
         coefficients[count:] = curves
         return FrozenPolynomials(self._moments.frozen_scales(), coefficients, order=2)
+
+    def absorb(self, other: Bank, share: float) -> None:  # noqa: ARG002 - sums need no share
+        """Add the sums of another: the same as if one had learned all samples."""
+        if not isinstance(other, RidgeBank):
+            raise TypeError(f"{type(other).__name__} is no RidgeBank")
+        self._moments.absorb(other._moments)
 
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """A line for Kepler: bias [C] up to ``ceiling_bias``, weights [F, C], scales [F].

@@ -10,8 +10,9 @@ import numpy as np
 from river import compose, forest, linear_model, optim, preprocessing
 
 from estimator.arrays import Floats, State
-from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, restore_experts
+from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, mixed, restore_experts
 from estimator.regressors import river_state
+from estimator.regressors.bank import Bank
 
 Export = Callable[[Any, Sequence[Any], Sequence[str]], FrozenExperts]
 """Turns the scaler, one regressor per component, and the features' names into plain arrays."""
@@ -46,6 +47,7 @@ class RiverBank:
         self._together = together
         self._at_seconds = self._exported_at = 0.0
         self._exported: FrozenExperts | None = None
+        self._mixed: FrozenExperts | None = None
 
     def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
         """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
@@ -66,11 +68,24 @@ class RiverBank:
 
     def freeze(self) -> FrozenExperts:
         """What the regressors would say now (or said when last exported), for ever."""
+        if self._mixed is not None:
+            return self._mixed
         waited = self._at_seconds - self._exported_at
         if self._exported is None or not 0.0 <= waited < self._export_seconds:
             self._exported = self._export(self._scaler, self._models, self._features)
             self._exported_at = self._at_seconds
         return self._exported
+
+    def absorb(self, other: Bank, share: float) -> None:
+        """Mix in what another says: lines by their shares, forests tree beside tree.
+
+        River's models do not add up, so the mixture is for `freeze` alone and does not learn on.
+        """
+        if not isinstance(other, RiverBank):
+            raise TypeError(f"{type(other).__name__} is no RiverBank")
+        theirs = other.freeze()
+        self._exported = theirs if self._mixed is None else mixed(self._mixed, theirs, share)
+        self._mixed = self._exported
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

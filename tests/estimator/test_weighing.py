@@ -50,8 +50,8 @@ def test_before_any_error_all_have_the_same_say() -> None:
 
 def test_the_best_has_the_most_to_say_and_the_worst_the_least() -> None:
     weights = weighed(0, 10, 4.0, 1.0, 2.0).weights()
-    # Inverse squares of the errors: 1/16, 1, 1/4.
-    np.testing.assert_allclose(weights[0, :, 0], np.array([1, 16, 4]) / 21, rtol=5e-3)
+    # Inverse fourth powers of the errors: 1/256, 1, 1/16.
+    np.testing.assert_allclose(weights[0, :, 0], np.array([1, 256, 16]) / 273, rtol=5e-3)
 
 
 def test_being_exact_once_is_not_everything() -> None:
