@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except SystemExit:  # Typer's own way to leave when whoever read our output has seen enough.
-        return _seen_enough()
+        return _write_no_more(1)
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except MisuseError as error:
@@ -36,22 +36,22 @@ def run(arguments: list[str]) -> int:
     except WattstreamError as error:
         return _complain(str(error), 1)
     except BrokenPipeError:
-        return _seen_enough()
+        return _write_no_more(1)
     except OSError as error:  # Such as a full disk: the system's failure, not the program's.
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", 1)
+        return _write_no_more(_complain(f"{where}{error.strerror or error}", 1))
     except TyperException as error:  # The command line is wrong.
         text = getattr(error, "format_message", error.__str__)()
         return _complain(f"{text.rstrip('.')} (--help shows what there is)", 2)
     return status if isinstance(status, int) else 0
 
 
-def _seen_enough() -> int:
-    """Let what is still to be written go nowhere, so that nothing is said of it at the end."""
+def _write_no_more(status: int) -> int:
+    """The status; what is still to be written goes nowhere, so that nothing is said of it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
-    return 1
+    return status
 
 
 def _complain(text: str, status: int) -> int:

@@ -91,7 +91,7 @@ class Watcher:
         return tuple(
             SourceStatus(
                 name=source.name,
-                up=source.up or (source.finished and not source.failed),
+                up=source.up,
                 since=source.since,
                 records=source.records,
                 errors=source.errors,

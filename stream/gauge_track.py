@@ -10,6 +10,8 @@ from estimator.vocabulary import component_order
 from stream.meter_track import MeterTrack, Verdict, between
 from stream.records import PowerRecord
 
+MOST_WATTS: Final = 1e6
+"""No machine draws more: what says so cannot be believed."""
 LONGEST_GAP_MS: Final = 150_000
 """A gauge that was silent for longer says nothing of the time between."""
 

@@ -15,6 +15,7 @@ from estimator.arrays import Floats, State
 from estimator.errors import RecordError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.vocabulary import canonical_source
+from stream.gauge_track import MOST_WATTS
 from stream.power_track import Track, restore_track, track_for
 from stream.records import PowerRecord, UsageRecord
 from stream.sample import Sample
@@ -109,7 +110,7 @@ class Join:
     def add_power(self, record: PowerRecord) -> list[Sample]:
         """Take in a power record; what became complete by it. Raises ``RecordError``."""
         source = canonical_source(record.source)
-        self._check_kind(record, source)
+        self._check_power(record, source)
         node = self._node(record.node, record.at)
         meter = node.meters.get(source)
         if meter is None:
@@ -128,8 +129,11 @@ class Join:
             return []
         return self._advance(record.node, node)
 
-    def _check_kind(self, record: PowerRecord, source: str) -> None:
+    def _check_power(self, record: PowerRecord, source: str) -> None:
         """Refuse a record before anything has changed: it may be offered again."""
+        for component, watts in (record.watts or {}).items():
+            if watts > MOST_WATTS:
+                raise RecordError(f"watts of {component!r} are {watts}: at most {MOST_WATTS:g}")
         node = self._nodes.get(record.node)
         meter = None if node is None else node.meters.get(source)
         if meter is not None and (record.zones is None) != (meter.track.kind == "gauge"):

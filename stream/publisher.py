@@ -18,8 +18,6 @@ from stream.shard import Shard
 
 _log = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
-
 FEWEST_SAMPLES: Final = 5
 """A model of fewer samples is not published."""
 

@@ -137,6 +137,7 @@ class Worker:
                 progress(self._position() - started, total)
             for shard in self.shards.values():
                 shard.learner.flush()
+            self._dirty = True  # by what was flushed, even where nothing new was read
         finally:
             reader.close()
 

@@ -81,7 +81,7 @@ def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...])
 
 
 def _given(value: Any) -> Any:
-    """What a flag says, None if it was not given: 0 and "" are values. Commas part, as elsewhere."""
+    """What a flag says, None if it was not given; 0 and "" are values, and commas part lists."""
     if not isinstance(value, (list, tuple)):
         return value
     return tuple(part.strip() for one in value for part in one.split(",") if part.strip()) or None

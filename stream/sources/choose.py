@@ -128,7 +128,7 @@ def _machine(proc: Path, sysfs: Path) -> MachineSpec:
     return discover_machine(proc, sysfs)
 
 
-def automatic(settings: Settings) -> list[str]:
+def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -> list[str]:
     """The words for what this machine has: meters with Kepler or /proc, else a simulated node."""
     sysfs, proc = Path(settings.sysfs), Path(settings.procfs)
     meters = []
@@ -145,7 +145,7 @@ def automatic(settings: Settings) -> list[str]:
             "no power meter can be read here (RAPL, ACPI): showing a simulated node instead"
         )
         return ["sim"]
-    usage = _kepler_here() or ("proc" if procfs.found(proc) else "")
+    usage = _kepler_here(kepler_ports) or ("proc" if procfs.found(proc) else "")
     if not usage:
         _log.warning("there is power but neither Kepler nor %s: showing a simulated node", proc)
         return ["sim"]
@@ -154,9 +154,9 @@ def automatic(settings: Settings) -> list[str]:
     return words
 
 
-def _kepler_here() -> str:
-    """The word for a Kepler exporter on this machine, if one answers."""
-    for port in _KEPLER_PORTS:
+def _kepler_here(ports: Sequence[int]) -> str:
+    """The word for a Kepler exporter on this machine, if one answers at one of these ports."""
+    for port in ports:
         url = f"http://127.0.0.1:{port}/metrics"
         source = KeplerSource(url, timeout_seconds=0.5, clock=time.time)
         try:

@@ -164,7 +164,11 @@ def _node(
         ]
         record = usage(
             at,
-            {name: counters[row, :here] for row, name in enumerate(FEATURES) if name in names},
+            {
+                name: counters[row, :here].tolist()
+                for row, name in enumerate(FEATURES)
+                if name in names
+            },
             node=node,
             machine=MACHINE,
             cpu_scaling_frequency_hertz=2e9 + 1e8 * step,

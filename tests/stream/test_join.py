@@ -16,6 +16,7 @@ from stream import plain
 from stream.join import FORGET_NODE_SECONDS, MOST_PENDING, Join
 from stream.meter_track import MOST_READINGS
 from stream.sample import Sample
+from stream.sources.simulated import SimulatedSource, Truth
 from tests.stream.builders import (
     MACHINE,
     Record,
@@ -149,6 +150,31 @@ def test_power_is_the_energy_over_the_interval(
     assert spans(samples) == [(start, end)]
     expected = (ends[1] - ends[0]) / (length / 1000)
     assert samples[0].watts[0] == pytest.approx(expected, rel=1e-6, abs=1e-6 * 5000 / length)
+
+
+def test_a_simulated_nodes_power_is_found() -> None:
+    told: list[Truth] = []
+    source = SimulatedSource(
+        "n",
+        seed=3,
+        start=1_700_000_000.0,
+        speed=0,
+        duration_seconds=600,
+        events=(),
+        truth=told.append,
+        clock=lambda: 1_800_000_000.0,
+    )
+    join = Join()
+    records = itertools.chain.from_iterable(iter(source.poll, None))
+    samples = [s for s in joined(in_order(*records), join) if s.source == "rapl-sysfs"]
+    assert len(samples) >= 198  # of 200 intervals, the first began before the first reading
+    truth = {each.at: each.watts["package"] for each in told}
+    wrong = [sample.watts[0] / truth[sample.end] - 1 for sample in samples]
+    # Meters are read 0.4 s after usage: energy between two readings is taken as linear.
+    assert np.mean(np.abs(wrong)) < 0.05
+    assert abs(np.mean(wrong)) < 0.01
+    assert set(counts(join)) <= {"dropped"}
+    assert join.counts["dropped"] <= 2
 
 
 # What life does
@@ -306,6 +332,14 @@ def test_a_source_does_not_change_its_kind(first: Record) -> None:
     with pytest.raises(RecordError, match="changed between zones and watts"):
         joined([other], join)
     assert plain.dump(join.state()) == before  # it may be offered again
+
+
+def test_watts_that_no_machine_draws_are_refused() -> None:
+    join = Join()
+    with pytest.raises(RecordError, match="watts of 'platform' are 1e\\+100: at most 1e"):
+        join.add_power(gauge(0, psys=1, platform=1e100))
+    assert len(join) == 0
+    assert join.add_power(gauge(0, platform=1e6)) == []
 
 
 # Several meters

@@ -12,6 +12,7 @@ from estimator.arrays import Floats, State
 from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
+from estimator.regressors.bank import Bank
 from stream import plain
 from stream.learner import Learned, Learner, Pool
 from stream.pools import pool
@@ -38,6 +39,9 @@ class Remembering:
         coefficients = np.zeros((1, 1 + self._features, len(self._watts)))
         coefficients[0, 0] = self._watts
         return FrozenPolynomials(np.ones(self._features), coefficients, order=1)
+
+    def absorb(self, other: Bank, share: float) -> None:
+        raise NotImplementedError
 
     def state(self) -> State:
         return {"watts": self._watts}
@@ -225,14 +229,15 @@ def test_a_node_that_is_there_twice_changes_no_prediction(seed: int) -> None:
         np.testing.assert_allclose(said(nodes), once, rtol=1e-9)
 
 
-def test_a_restored_learner_goes_on_bit_for_bit() -> None:
+@pytest.mark.parametrize("banks", [("ridge", "linear"), ("amf",)])
+def test_a_restored_learner_goes_on_bit_for_bit(banks: tuple[str, ...]) -> None:
     samples = joined(fleet(nodes=3, steps=30))
-    one, two = Learner(pool()), Learner(pool())
+    one, two = Learner(pool(banks)), Learner(pool(banks))
     for place, each in enumerate(samples):
         one.learn_one(each)
         two.learn_one(each)
         if place % 17 == 5:
-            state, two = plain.load(plain.dump(two.state())), Learner(pool())
+            state, two = plain.load(plain.dump(two.state())), Learner(pool(banks))
             two.restore(state)
     one.flush()
     two.flush()

@@ -63,14 +63,12 @@ def test_positions_and_gaps_are_counted() -> None:
 def test_bad_records_are_buried_and_passed() -> None:
     bench = Bench()
     bench.process(POWER_TOPIC, 0, zones(1000, {"package": 1}))
-    for offset, (topic, value) in enumerate(
-        [
-            (USAGE_TOPIC, b"nonsense"),
-            (USAGE_TOPIC, usage(1000, interval=1e300, x=1)),
-            (POWER_TOPIC, gauge(2000, source="rapl", package=1)),
-        ],
-        start=1,
-    ):
+    bad: list[tuple[str, bytes | Record]] = [
+        (USAGE_TOPIC, b"nonsense"),
+        (USAGE_TOPIC, usage(1000, interval=1e300, x=1)),
+        (POWER_TOPIC, gauge(2000, source="rapl", package=1)),
+    ]
+    for offset, (topic, value) in enumerate(bad, start=1):
         bench.process(topic, offset, value)
     assert [offset for offset, _ in bench.dead] == [1, 2, 3]
     assert bench.shard.counts[f"dead {USAGE_TOPIC}"] == 2

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from estimator.answering import Answerer
+from estimator.socket_server import EstimatorServer
+from tests.estimator.served import MACHINE, Shelf, plain_entry
+from tests.server.commands.inside import Run
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Iterator[Path]:
+    """An estimator of a model with 10 W idle, and 1 W for each 64 ms/s, in ``package``."""
+    shelf = Shelf(plain_entry(), plain_entry("acpi"))
+    with EstimatorServer(Answerer(shelf, MACHINE), [tmp_path / "s"]) as server:
+        yield server.paths[0]
+
+
+def test_the_answer_is_lines_of_components_and_watts(wattstream: Run, socket: Path) -> None:
+    found = wattstream("ask", "bpf_cpu_time_ms=640", "--socket", socket)
+    assert found == (
+        0,
+        "component\tW\npackage\t20.00\ncore\t40.00\nuncore\t60.00\ndram\t80.00\n",
+        "",
+    )
+
+
+def test_json_is_the_answer_as_it_came(wattstream: Run, socket: Path) -> None:
+    words = ("ask", "bpf_cpu_time_ms=640", "unused=1e3", "--socket", socket, "--json")
+    found = wattstream(*words, "--energy-source", "acpi", "--output-type", "DynPower")
+    assert (found.status, found.err) == (0, "")
+    assert json.loads(found.out) == {"powers": {"platform": [10]}, "msg": "", "core_ratio": 1}
+
+
+def test_no_model_is_a_failure_that_says_what_there_is(wattstream: Run, socket: Path) -> None:
+    words = ("ask", "cpu_cycles=5", "--socket", socket)
+    found = wattstream(*words)
+    assert found.status == 1
+    assert "no model" in found.complaint
+    found = wattstream(*words, "--json")
+    assert (found.status, found.err) == (1, "")
+    answer = json.loads(found.out)
+    assert "no model" in answer["msg"]
+    assert [len(watts) for watts in answer["powers"].values()] == [1] * len(answer["powers"])
+
+
+@pytest.mark.parametrize("word", ["cpu", "cpu=", "cpu=many", "cpu=nan", "cpu=inf", "=5", "="])
+def test_what_is_no_rate_is_misuse(wattstream: Run, word: str) -> None:
+    found = wattstream("ask", word)
+    assert (found.status, found.complaint) == (2, f"{word!r} is not of the form feature=rate")
+
+
+def test_there_must_be_time_and_a_socket(wattstream: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wattstream("ask", "cpu=1", "--timeout", "-1").status == 2
+    monkeypatch.setenv("WATTSTREAM_SOCKET", "")
+    found = wattstream("ask", "cpu=1")
+    assert (found.status, found.complaint) == (2, "socket: no path is given")
+
+
+def test_a_file_that_is_no_socket(wattstream: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = wattstream("ask", "cpu=1", "--socket", tmp_path / "file")
+    assert found.status == 1
+    assert "nobody listens" in found.complaint
