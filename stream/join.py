@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
-from typing import Final, NamedTuple
+from typing import Final
 
-from estimator.arrays import Floats, State
+from estimator.arrays import State
 from estimator.errors import RecordError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.vocabulary import canonical_source
 from stream.gauge_track import MOST_WATTS
-from stream.power_track import Track, restore_track, track_for
+from stream.join_nodes import Interval, Meter, Node, node_state, restored_node
+from stream.power_track import Track, track_for
 from stream.records import PowerRecord, UsageRecord
 from stream.sample import Sample
 from stream.usage_rates import (
@@ -24,7 +25,6 @@ from stream.usage_rates import (
     rates_between,
     rates_within,
     reading,
-    restore_reading,
 )
 
 LATENESS_SECONDS: Final = 10.0
@@ -36,46 +36,12 @@ _LOOK_FOR_GONE_EVERY: Final = 65_536
 _LONGEST_RATE_SECONDS: Final = 86_400.0
 
 
-class Interval(NamedTuple):
-    """A usage interval that waits for power. ``before`` and ``after`` are there to split it."""
-
-    start: int
-    end: int
-    features: tuple[str, ...]
-    rates: Floats
-    before: Reading | None
-    after: Reading | None
-
-
-class _Meter:
-    """One energy source of a node, and the intervals that wait for it."""
-
-    __slots__ = ("pending", "track")
-
-    def __init__(self, track: Track) -> None:
-        self.track = track
-        self.pending: deque[Interval] = deque()
-
-
-class _Node:
-    __slots__ = ("machine", "meters", "newest", "recent", "taken", "unmetered", "usage")
-
-    def __init__(self) -> None:
-        self.machine: MachineSpec = UNKNOWN_MACHINE
-        self.usage: Reading | None = None
-        self.meters: dict[str, _Meter] = {}
-        self.unmetered: deque[Interval] = deque()
-        self.recent: deque[int] = deque()
-        self.taken: deque[tuple[int, int]] = deque()
-        self.newest = -1
-
-
 class Join:
     """The join's state for one partition: each node's last counters, meters, waiting intervals."""
 
     def __init__(self, lateness_seconds: float = LATENESS_SECONDS) -> None:
         self._lateness_ms = round(lateness_seconds * 1000)
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         self._records = 0
         self._newest = -1
         self.counts: Counter[str] = Counter()
@@ -114,7 +80,7 @@ class Join:
         node = self._node(record.node, record.at)
         meter = node.meters.get(source)
         if meter is None:
-            meter = node.meters[source] = _Meter(track_for(record))
+            meter = node.meters[source] = Meter(track_for(record))
             meter.pending.extend(node.unmetered)
             node.unmetered.clear()
         if record.at < meter.track.newest - self._lateness_ms:
@@ -141,14 +107,14 @@ class Join:
                 f"source {record.source!r} of node {record.node!r} changed between zones and watts"
             )
 
-    def _node(self, name: str, at: int) -> _Node:
+    def _node(self, name: str, at: int) -> Node:
         self._records += 1
         self._newest = max(self._newest, at)
         if self._records % _LOOK_FOR_GONE_EVERY == 0:
             self._forget_gone()
         node = self._nodes.get(name)
         if node is None:
-            node = self._nodes[name] = _Node()
+            node = self._nodes[name] = Node()
         node.newest = max(node.newest, at)
         return node
 
@@ -159,7 +125,7 @@ class Join:
             del self._nodes[name]
         self.counts["forgotten_nodes"] += len(gone)
 
-    def _remember(self, node: _Node, at: int) -> None:
+    def _remember(self, node: Node, at: int) -> None:
         """Note a usage time, so that the same one is known for a duplicate while it may come."""
         recent = node.recent
         if recent and at < recent[-1]:
@@ -174,7 +140,7 @@ class Join:
         start = record.at - round((record.interval or 0.0) * 1000)
         return [Interval(start, record.at, features, rates, None, None)]
 
-    def _counted(self, node: _Node, record: UsageRecord) -> list[Interval]:
+    def _counted(self, node: Node, record: UsageRecord) -> list[Interval]:
         now = reading(record)
         last = node.usage
         if last is None:
@@ -194,7 +160,7 @@ class Join:
             return []
         return [Interval(before.at, after.at, *found, before, after)]
 
-    def _split(self, node: _Node, now: Reading) -> list[Interval]:
+    def _split(self, node: Node, now: Reading) -> list[Interval]:
         """Put a reading that came out of order where it belongs, if nobody has learned that yet."""
         waiting = [node.unmetered, *(meter.pending for meter in node.meters.values())]
         halves: list[Interval] | None = None
@@ -218,7 +184,7 @@ class Join:
             self.counts["late"] += 1
         return []
 
-    def _free(self, node: _Node, interval: Interval) -> Interval | None:
+    def _free(self, node: Node, interval: Interval) -> Interval | None:
         """The latest part of the interval that no other covers: no joule is learned twice.
 
         Counters' intervals never overlap; those that rates are said to be of may.
@@ -244,7 +210,7 @@ class Join:
             return interval
         return interval._replace(start=start, end=end, before=None, after=None)
 
-    def _wait(self, node: _Node, interval: Interval) -> None:
+    def _wait(self, node: Node, interval: Interval) -> None:
         queues = [meter.pending for meter in node.meters.values()] or [node.unmetered]
         for queue in queues:
             queue.append(interval)
@@ -256,7 +222,7 @@ class Join:
                 queue.popleft()
                 self.counts["dropped"] += 1
 
-    def _advance(self, name: str, node: _Node) -> list[Sample]:
+    def _advance(self, name: str, node: Node) -> list[Sample]:
         """Emit what power has passed, drop what waited too long, forget what nobody needs."""
         samples: list[Sample] = []
         expired = node.newest - self._lateness_ms
@@ -278,7 +244,7 @@ class Join:
             self.counts["orphaned"] += 1
         return samples
 
-    def _prune(self, node: _Node, meter: _Meter) -> None:
+    def _prune(self, node: Node, meter: Meter) -> None:
         if meter.pending:
             needed = meter.pending[0].start
         elif node.usage is not None:
@@ -295,14 +261,14 @@ class Join:
             "records": self._records,
             "newest": self._newest,
             "counts": dict(self.counts),
-            "nodes": {name: _node_state(node) for name, node in self._nodes.items()},
+            "nodes": {name: node_state(node) for name, node in self._nodes.items()},
         }
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._records, self._newest = state["records"], state["newest"]
         self.counts = Counter(state["counts"])
-        self._nodes = {name: _restored_node(saved) for name, saved in state["nodes"].items()}
+        self._nodes = {name: restored_node(saved) for name, saved in state["nodes"].items()}
 
 
 def _check_length(seconds: float) -> None:
@@ -329,58 +295,3 @@ def _sample(
         track.components,
         watts,
     )
-
-
-def _node_state(node: _Node) -> State:
-    return {
-        "machine": {name: getattr(node.machine, name) for name in MachineSpec.__struct_fields__},
-        "usage": None if node.usage is None else node.usage.state(),
-        "meters": {
-            source: {
-                "track": meter.track.state(),
-                "pending": [_interval_state(interval) for interval in meter.pending],
-            }
-            for source, meter in node.meters.items()
-        },
-        "unmetered": [_interval_state(interval) for interval in node.unmetered],
-        "recent": list(node.recent),
-        "taken": list(node.taken),
-        "newest": node.newest,
-    }
-
-
-def _interval_state(interval: Interval) -> State:
-    return {
-        "start": interval.start,
-        "end": interval.end,
-        "features": interval.features,
-        "rates": interval.rates,
-        "before": None if interval.before is None else interval.before.state(),
-        "after": None if interval.after is None else interval.after.state(),
-    }
-
-
-def _restored_interval(state: State) -> Interval:
-    before, after = state["before"], state["after"]
-    return Interval(
-        state["start"],
-        state["end"],
-        tuple(state["features"]),
-        state["rates"],
-        None if before is None else restore_reading(before),
-        None if after is None else restore_reading(after),
-    )
-
-
-def _restored_node(state: State) -> _Node:
-    node = _Node()
-    node.machine = MachineSpec(**state["machine"])
-    node.usage = None if state["usage"] is None else restore_reading(state["usage"])
-    for source, saved in state["meters"].items():
-        meter = node.meters[source] = _Meter(restore_track(saved["track"]))
-        meter.pending.extend(_restored_interval(interval) for interval in saved["pending"])
-    node.unmetered.extend(_restored_interval(interval) for interval in state["unmetered"])
-    node.recent.extend(state["recent"])
-    node.taken.extend((start, end) for start, end in state["taken"])
-    node.newest = state["newest"]
-    return node
