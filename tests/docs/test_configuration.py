@@ -1,10 +1,13 @@
-"""`docs/configuration.md` says what the table of settings and the commands themselves say."""
+"""`docs/configuration.md` says what the table of settings and the commands themselves say.
+
+``python -m tests.docs.test_configuration`` writes the page's generated parts anew.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -25,8 +28,8 @@ from server.commands import (
 )
 from server.main import run
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
-PAGE: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
+FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
     *(ask, models, topics),
@@ -54,11 +57,17 @@ def commands_table() -> str:
     return "\n".join(rows)
 
 
-def between(marker: str) -> str:
-    """What stands between the begin and the end of a marker."""
-    found = re.search(rf"<!-- {marker}: begin -->\n(.*?)\n<!-- {marker}: end -->", PAGE, re.DOTALL)
+GENERATED: Final[Mapping[str, Callable[[], str]]] = {
+    "settings": settings_table,
+    "commands": commands_table,
+}
+
+
+def found_in(page: str, marker: str) -> re.Match[str]:
+    """What stands between the begin and the end of a marker, as group 1."""
+    found = re.search(rf"<!-- {marker}: begin -->\n(.*?)\n<!-- {marker}: end -->", page, re.DOTALL)
     assert found is not None, f"configuration.md has no part called {marker}"
-    return found[1]
+    return found
 
 
 def example() -> str:
@@ -67,12 +76,18 @@ def example() -> str:
     return str(blocks[0])
 
 
-def test_the_settings_are_those_of_the_table() -> None:
-    assert between("settings") == settings_table()
+def write() -> None:
+    """Write the generated parts of the page anew."""
+    page = PAGE
+    for marker, render in GENERATED.items():
+        found = found_in(page, marker)
+        page = page[: found.start(1)] + render() + page[found.end(1) :]
+    FILE.write_text(page, encoding="utf-8")
 
 
-def test_the_commands_heed_the_settings_that_the_page_says() -> None:
-    assert between("commands") == commands_table()
+@pytest.mark.parametrize("marker", GENERATED)
+def test_the_generated_parts_are_up_to_date(marker: str) -> None:
+    assert found_in(PAGE, marker)[1] == GENERATED[marker]()
 
 
 @pytest.mark.parametrize("setting", [row.environment for row in table()])
@@ -109,3 +124,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     settings = load({"node": "by-flag"}, environment, config)
     assert (settings.node, settings.interval) == ("by-flag", 7.0)
     assert settings.listen == tomllib.loads(example())["listen"]
+
+
+if __name__ == "__main__":
+    write()
