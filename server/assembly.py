@@ -6,30 +6,25 @@ import fcntl
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from estimator.errors import MisuseError, WattstreamError
-from estimator.machine import UNKNOWN_MACHINE
 from estimator.model_store import ModelStore
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
 from server.watching import LiveObserver
 from stream.checkpoint import Checkpoints
-from stream.collect import Collector
 from stream.dead_letters import DeadLetters
 from stream.log.open import open_log
 from stream.log.protocol import Log, TopicSpec
 from stream.pools import pool
 from stream.publisher import Publisher
-from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
+from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
 from stream.sources.protocol import Source
 from stream.worker import Parts, Worker
-
-GROUP = "wattstream"
-"""The consumer group's name in the log, and the checkpoints' folder in the store."""
 
 
 def data_folder(settings: Settings) -> Path:
@@ -117,24 +112,11 @@ def make_worker(
     return Worker(parts, range(log.partitions(USAGE_TOPIC)))
 
 
-def make_collector(
-    words: Sequence[str], settings: Settings, log: Log, choose: Callable[[], list[str]]
-) -> Collector:
-    """A collector of the named sources, or of those that ``choose`` finds where none is named."""
+def sources_of(words: Sequence[str], settings: Settings) -> list[Source]:
+    """The sources that the words name; ``MisuseError`` if there is none or a word is none."""
     from stream.sources.choose import make_sources
 
-    sources: list[Source] = make_sources(list(words) or choose(), settings)
+    sources = make_sources(words, settings)
     if not sources:
         raise MisuseError("no source is named")
-    return Collector(sources, log)
-
-
-__all__ = [
-    "UNKNOWN_MACHINE",
-    "data_folder",
-    "make_collector",
-    "make_worker",
-    "only_learner",
-    "open_topics",
-    "store_of",
-]
+    return sources

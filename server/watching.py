@@ -112,6 +112,8 @@ class Watcher:
             learned = dict(shard.learner.counts)
             samples += learned.pop("samples", 0)
             dropped.update(learned)
+        if counts["skipped_messages"]:
+            dropped["deleted by retention"] = counts["skipped_messages"]
         return LearnerStatus(
             records=counts["usage_records"] + counts["power_records"],
             samples=samples,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from estimator.arrays import Floats, State
+from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
@@ -146,6 +147,12 @@ class Learner:
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
         self.models = {}
         for saved in state["models"]:
+            banks = list(saved["model"]["banks"])
+            if banks != list(self._pool.banks):
+                raise MisuseError(
+                    f"experts are {', '.join(self._pool.banks)}, and the checkpoint has "
+                    f"{', '.join(banks)}: name the same, or learn anew in another data folder"
+                )
             model = PowerModel(saved["features"], saved["components"], self._pool.banks)
             model.restore(saved["model"])
             self.models[ModelKey(**saved["key"])] = model

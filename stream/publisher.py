@@ -88,6 +88,21 @@ class Publisher:
         self._models = models
         self._published: dict[ModelKey, int] = {}
         self._refused: set[str] = set()
+        self._current: dict[ModelKey, int] | None = None
+
+    def _is_current(self, key: ModelKey, samples: int) -> bool:
+        """Whether the store's current version of the model has learned from as many samples.
+
+        Asked once a model, so that a restart does not use up versions with what is there.
+        """
+        if self._current is None:
+            self._current = {
+                index.key: next(
+                    (one.samples for one in index.versions if one.digest == index.current), -1
+                )
+                for index in self._models.indexes().values()
+            }
+        return self._current.pop(key, -1) == samples
 
     def publish(self, *shards: Shard) -> int:
         """Publish what has changed in the shards; how many artifacts that made.
@@ -99,6 +114,9 @@ class Publisher:
             models = [shard.learner.models[key] for shard in owners]
             samples = sum(model.samples for model in models)
             if samples < FEWEST_SAMPLES or samples == self._published.get(key):
+                continue
+            if self._is_current(key, samples):
+                self._published[key] = samples
                 continue
             machine = owners[0].learner.machines.get(key.node_type, UNKNOWN_MACHINE)
             model = models[0] if len(models) == 1 else models[0].merged(models[1:])

@@ -17,6 +17,9 @@ USAGE_TOPIC: Final = "wattstream.usage"
 POWER_TOPIC: Final = "wattstream.power"
 DEAD_TOPIC: Final = "wattstream.dead"
 
+GROUP: Final = "wattstream"
+"""The learners' consumer group in the log, and their checkpoints' folder in the store."""
+
 VERSION: Final = 1
 FUTURE_SECONDS: Final = 3600.0
 """A record may be that much ahead of the time at which the log took it."""

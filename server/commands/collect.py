@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Annotated
 
 import typer
 
 from estimator.settings import Settings
-from server.commands.running import wait_for_signal
+from server.commands.running import stopped_by_signals
 
 _log = logging.getLogger(__name__)
 
@@ -35,21 +34,17 @@ def run(
 ) -> int:
     """Read sources and publish their records; ends by itself when all are files."""
     from server import assembly
+    from stream.collect import Collector
     from stream.sources.choose import automatic
 
-    stop = threading.Event()
-    with assembly.open_topics(settings) as log:
-        collector = assembly.make_collector(
-            source or (), settings, log, lambda: automatic(settings)
-        )
-
-        def stop_when_finished() -> None:
-            collector.join()
-            stop.set()
-
-        with collector:
-            threading.Thread(target=stop_when_finished, daemon=True).start()
-            wait_for_signal(stop)
+    named = assembly.sources_of(source, settings) if source else None
+    with (
+        stopped_by_signals() as stop,
+        assembly.open_topics(settings) as log,
+        Collector(named or assembly.sources_of(automatic(settings), settings), log) as collector,
+    ):
+        while not (stop.is_set() or collector.join(0.2)):
+            pass
     for status in collector.status:
         _log.info("%s: %d records, %d dropped", status.name, status.records, status.dropped)
     if collector.failure is not None:

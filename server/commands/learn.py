@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Annotated
 
 import typer
 
 from estimator.errors import WattstreamError
 from estimator.settings import Settings
-from server.commands.running import learning, wait_for_signal
+from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +38,11 @@ def run(
     from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
-    stop = threading.Event()
-    with assembly.only_learner(settings), assembly.open_topics(settings) as log:
+    with (
+        stopped_by_signals() as stop,
+        assembly.only_learner(settings),
+        assembly.open_topics(settings) as log,
+    ):
         worker = assembly.make_worker(settings, log, assembly.store_of(settings), stop)
         watcher = Watcher(log, worker, None)
         if once:
@@ -50,7 +52,7 @@ def run(
         else:
             with learning(worker, watcher, stop):
                 _log.info("learning from %s", settings.log_url)
-                wait_for_signal(stop)
+                wait(stop)
         learned = watcher.status().learner
     if watcher.failure:
         raise WattstreamError(f"the learner has stopped: {watcher.failure}")

@@ -18,16 +18,23 @@ if TYPE_CHECKING:  # The estimator's command comes here too and must not load th
 _log = logging.getLogger(__name__)
 
 
-def wait_for_signal(stop: threading.Event) -> None:
-    """Return when SIGINT or SIGTERM comes, or when ``stop`` is set by another thread."""
+def wait(stop: threading.Event) -> None:
+    """Return when ``stop`` is set, by a signal or by another thread."""
+    # With a timeout, for a wait without one is not woken by signals in every case.
+    while not stop.wait(1.0):
+        pass
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, from now on: also while the parts are starting."""
+    stop = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        # With a timeout, for a wait without one is not woken by signals in every case.
-        while not stop.wait(1.0):
-            pass
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

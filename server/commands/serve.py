@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from estimator.settings import Settings
-from server.commands.running import wait_for_signal
+from server.commands.running import stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ def run(settings: Settings) -> int:
 
     models = ModelStore(open_store(settings.store_url))
     app = make_app(Catalog(models), models, refresh_seconds=settings.refresh_interval)
-    with HttpServer(app, *settings.address) as server:
+    with stopped_by_signals() as stop, HttpServer(app, *settings.address) as server:
         _log.info("serving %s at %s/", settings.store_url, server.url)
-        wait_for_signal(threading.Event())
+        wait(stop)
     return 0

@@ -17,8 +17,8 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
 ) -> int:
     """List topics by partition: offsets, what was committed, and the lag."""
-    from server.assembly import GROUP
     from stream.log.open import open_log
+    from stream.records import GROUP
 
     with open_log(settings.log_url) as log:
         committed = log.committed(GROUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from estimator.errors import WattstreamError
 from estimator.settings import Settings
-from server.commands.running import learning, wait_for_signal
+from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +32,10 @@ SETTINGS = (
     "commit_interval",
     "experts",
     "refresh_interval",
+    "imported",
+    "socket_owner",
+    "socket_group",
+    "metrics_port",
 )
 
 
@@ -52,12 +55,15 @@ def run(
     from server.http_server import HttpServer
     from server.live import Live
     from server.watching import Watcher
+    from stream.collect import Collector
     from stream.sources.choose import automatic
     from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
-    stop = threading.Event()
     with ExitStack() as parts:
+        stop = parts.enter_context(stopped_by_signals())
+        # Before anything is touched: a wrong word must leave no trace.
+        named = assembly.sources_of(source, settings) if source else None
         parts.enter_context(assembly.only_learner(settings))
         log = parts.enter_context(assembly.open_topics(settings))
         store = assembly.store_of(settings)
@@ -66,9 +72,7 @@ def run(
         parts.enter_context(make_estimator(settings, Catalog(models)))
         live = Live()
         worker = assembly.make_worker(settings, log, store, stop, live)
-        collector = assembly.make_collector(
-            source or (), settings, log, lambda: automatic(settings)
-        )
+        collector = Collector(named or assembly.sources_of(automatic(settings), settings), log)
         watcher = Watcher(log, worker, collector)
         app = make_app(
             Catalog(models), models, watcher, live, refresh_seconds=settings.refresh_interval
@@ -77,7 +81,7 @@ def run(
         parts.enter_context(learning(worker, watcher, stop))
         parts.enter_context(collector)
         _log.info("the page is at %s/, power is answered at %s", server.url, settings.socket[0])
-        wait_for_signal(stop)
+        wait(stop)
         _log.info("stopping")
     if watcher.failure:
         raise WattstreamError(f"the learner has stopped: {watcher.failure}")

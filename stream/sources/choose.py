@@ -13,7 +13,7 @@ from estimator.discovery import discover_machine
 from estimator.errors import MisuseError, SourceUnavailableError
 from estimator.machine import MachineSpec
 from estimator.settings import Settings
-from stream.records import UsageRecord
+from stream.records import PowerRecord, UsageRecord
 from stream.sources import hwmon, procfs, rapl
 from stream.sources.kepler import KeplerSource
 from stream.sources.prometheus_json import PrometheusJsonSource
@@ -140,12 +140,16 @@ def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -
             _log.warning("%s", refused)
     if hwmon.found(sysfs):
         meters.append("acpi")
+    kepler, metered = _kepler_here(kepler_ports)
+    if not meters and metered:
+        _log.info("no power meter can be read here but by Kepler: reading %s", kepler)
+        return [kepler]
     if not meters:
         _log.warning(
             "no power meter can be read here (RAPL, ACPI): showing a simulated node instead"
         )
         return ["sim"]
-    usage = _kepler_here(kepler_ports) or ("proc" if procfs.found(proc) else "")
+    usage = kepler or ("proc" if procfs.found(proc) else "")
     if not usage:
         _log.warning("there is power but neither Kepler nor %s: showing a simulated node", proc)
         return ["sim"]
@@ -154,17 +158,20 @@ def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -
     return words
 
 
-def _kepler_here(ports: Sequence[int]) -> str:
-    """The word for a Kepler exporter on this machine, if one answers at one of these ports."""
+def _kepler_here(ports: Sequence[int]) -> tuple[str, bool]:
+    """The word for a Kepler exporter that answers at one of these ports, if one does.
+
+    And whether it measures power: without a meter of its own it has usage alone.
+    """
     for port in ports:
         url = f"http://127.0.0.1:{port}/metrics"
         source = KeplerSource(url, timeout_seconds=0.5, clock=time.time)
         try:
-            source.poll()
+            records = source.poll() or []
         except SourceUnavailableError:
             continue
         else:
-            return f"kepler:{url}"
+            return f"kepler:{url}", any(isinstance(one, PowerRecord) for one in records)
         finally:
             source.close()
-    return ""
+    return "", False

@@ -12,13 +12,14 @@ from estimator.errors import MisuseError, WattstreamError
 from estimator.settings import Settings
 from server.assembly import (
     data_folder,
-    make_collector,
     make_worker,
     only_learner,
     open_topics,
+    sources_of,
     store_of,
 )
 from server.live import Live
+from stream.collect import Collector
 from stream.log.protocol import TopicPartition
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
 
@@ -132,29 +133,17 @@ def test_unknown_experts_are_misuse(settings: Settings) -> None:
         make_worker(wrong, log, store_of(wrong), threading.Event())
 
 
-def test_sources_are_chosen_only_where_none_is_named(settings: Settings) -> None:
-    asked: list[bool] = []
-
-    def choose() -> list[str]:
-        asked.append(True)
-        return ["sim"]
-
-    with open_topics(settings) as log:
-        named = make_collector(["acpi", "rapl"], settings, log, choose)
-        assert len(named.status) == 2
-        assert asked == []
-        chosen = make_collector([], settings, log, choose)
-        assert len(chosen.status) == 1
-        assert asked == [True]
-        with pytest.raises(MisuseError, match="no source is named"):
-            make_collector([], settings, log, list)
+def test_sources_are_those_that_are_named(settings: Settings) -> None:
+    assert len(sources_of(["acpi", "rapl"], settings)) == 2
+    with pytest.raises(MisuseError, match="no source is named"):
+        sources_of([], settings)
 
 
 def test_collected_records_are_in_the_log(settings: Settings, tmp_path: Path) -> None:
     trace = tmp_path / "t.csv"
     trace.write_text("timestamp,bpf_cpu_time_ms,package_power\n1700000000,1,2\n1700000003,3,4\n")
     with open_topics(settings) as log:
-        with make_collector([str(trace)], settings, log, list) as collector:
+        with Collector(sources_of([str(trace)], settings), log) as collector:
             assert collector.join(30)
         assert collector.failure is None
         ends = log.end_offsets(USAGE_TOPIC)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats, State
+from estimator.errors import MisuseError
 from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
@@ -255,3 +256,12 @@ def test_rounds_of_a_fleet_are_its_nodes() -> None:
     for counted in sizes.values():
         assert counted[:-1] == [5] * (len(counted) - 1)
         assert len(counted) >= 17
+
+
+def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
+    before = Learner(pool(("ridge",)))
+    for sample in joined(fleet(nodes=1, steps=8)):
+        before.learn_one(sample)
+    before.flush()
+    with pytest.raises(MisuseError, match="experts are ridge, linear, and the checkpoint has ridge"):
+        Learner(pool(("ridge", "linear"))).restore(before.state())

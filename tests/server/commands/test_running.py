@@ -9,7 +9,7 @@ import pytest
 
 from estimator.errors import StoreError
 from server import assembly
-from server.commands.running import learning, wait_for_signal
+from server.commands.running import learning, stopped_by_signals, wait
 from server.watching import Watcher
 from stream.log.memory import MemoryLog
 from stream.worker import Worker
@@ -62,29 +62,20 @@ def test_the_learner_is_told_to_stop_and_waited_for() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_wait_and_is_handled_as_before_again(number: signal.Signals) -> None:
+def test_a_signal_sets_the_event_and_is_handled_as_before_again(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    handled = threading.Event()
-
-    class Stop(threading.Event):
-        """Is waited for only once the handler is there: then the signal may come."""
-
-        def wait(self, timeout: float | None = None) -> bool:
-            if not handled.is_set():
-                handled.set()
-                os.kill(os.getpid(), number)
-            return super().wait(timeout)
-
-    stop = Stop()
-    wait_for_signal(stop)
-    assert stop.is_set()
+    with stopped_by_signals() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        wait(stop)
+        assert stop.is_set()
     assert signal.getsignal(number) == before
 
 
 def test_what_has_ended_already_is_not_waited_for() -> None:
     stop = threading.Event()
     stop.set()
-    wait_for_signal(stop)
+    wait(stop)
 
 
 def test_a_learner_that_fails_ends_its_command(

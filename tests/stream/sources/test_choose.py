@@ -175,12 +175,21 @@ def test_rapl_that_may_not_be_read_and_nothing_else(
     assert "simulated node" in simulated
 
 
-def test_no_meter_at_all(machine: Machine, kepler: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_meter_at_all(machine: Machine, closed: int, caplog: pytest.LogCaptureFixture) -> None:
     machine.add_proc()
-    assert automatic(machine.settings, [kepler]) == ["sim"]
+    assert automatic(machine.settings, [closed]) == ["sim"]
     (said,) = _warnings(caplog)
     assert "no power meter can be read here" in said
     assert "simulated node" in said
+
+
+def test_no_meter_but_a_kepler_that_has_one(
+    machine: Machine, kepler: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.add_proc()
+    words = automatic(machine.settings, [kepler])
+    assert words == [f"kepler:http://127.0.0.1:{kepler}/metrics"]
+    assert _warnings(caplog) == []
 
 
 def test_meters_and_nobody_who_tells_the_usage(
