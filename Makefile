@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEVELOPER := $(VENV)/.ready-developer
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test check format bench clean
@@ -10,12 +11,16 @@ READY := $(VENV)/.ready
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the virtual environment in .venv and install everything into it
+setup: $(DEVELOPER) ## Make the virtual environment in .venv and install everything into it
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+$(DEVELOPER): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
 run: $(READY) ## Start everything on this machine: sources, log, learner, model server, estimator
@@ -24,21 +29,21 @@ run: $(READY) ## Start everything on this machine: sources, log, learner, model 
 demo: $(READY) ## The same on five simulated nodes, read every second, in a folder of its own
 	@exec $(BIN)/wattstream up --source sim:5 --interval 1 --data .cache/demo
 
-test: $(READY) ## Run all tests with branch coverage
+test: $(DEVELOPER) ## Run all tests with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-check: $(READY) ## Check format, lint, types, layers and dependencies
+check: $(DEVELOPER) ## Check format, lint, types, layers and dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-format: $(READY) ## Format the code and mend what the linter can mend
+format: $(DEVELOPER) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure this machine: ratios against a peer or a limit in the same run
+bench: $(DEVELOPER) ## Measure this machine: ratios against a peer or a limit in the same run
 	$(BIN)/python -m tests.bench
 
 clean: ## Remove what was made here, learned models included

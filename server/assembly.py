@@ -112,11 +112,17 @@ def make_worker(
     return Worker(parts, range(log.partitions(USAGE_TOPIC)))
 
 
-def sources_of(words: Sequence[str], settings: Settings) -> list[Source]:
+def is_first_start(settings: Settings) -> bool:
+    """Whether nothing was ever kept in the data folder."""
+    folder = Path(settings.data)
+    return not folder.is_dir() or not any(folder.iterdir())
+
+
+def sources_of(words: Sequence[str], settings: Settings, past_seconds: float = 0.0) -> list[Source]:
     """The sources that the words name; ``MisuseError`` if there is none or a word is none."""
     from stream.sources.choose import make_sources
 
-    sources = make_sources(words, settings)
+    sources = make_sources(words, settings, past_seconds)
     if not sources:
         raise MisuseError("no source is named")
     return sources

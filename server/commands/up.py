@@ -14,6 +14,9 @@ from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
+FIRST_SECONDS = 120.0
+"""At the very first start a simulated node tells so much of its past at once."""
+
 SETTINGS = (
     "data",
     "log",
@@ -63,7 +66,8 @@ def run(
     with ExitStack() as parts:
         stop = parts.enter_context(stopped_by_signals())
         # Before anything is touched: a wrong word must leave no trace.
-        named = assembly.sources_of(source, settings) if source else None
+        past = FIRST_SECONDS if assembly.is_first_start(settings) else 0.0
+        named = assembly.sources_of(source, settings, past) if source else None
         parts.enter_context(assembly.only_learner(settings))
         log = parts.enter_context(assembly.open_topics(settings))
         store = assembly.store_of(settings)
@@ -72,7 +76,9 @@ def run(
         parts.enter_context(make_estimator(settings, Catalog(models)))
         live = Live()
         worker = assembly.make_worker(settings, log, store, stop, live)
-        collector = Collector(named or assembly.sources_of(automatic(settings), settings), log)
+        collector = Collector(
+            named or assembly.sources_of(automatic(settings), settings, past), log
+        )
         watcher = Watcher(log, worker, collector)
         app = make_app(
             Catalog(models), models, watcher, live, refresh_seconds=settings.refresh_interval

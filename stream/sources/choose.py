@@ -70,22 +70,26 @@ def node_name(settings: Settings) -> str:
     return settings.node or socket.gethostname()
 
 
-def make_sources(words: Sequence[str], settings: Settings) -> list[Source]:
+def make_sources(
+    words: Sequence[str], settings: Settings, past_seconds: float = 0.0
+) -> list[Source]:
     """The sources that the words name; ``MisuseError`` names a word that is none.
+
+    A simulated node first tells the last ``past_seconds``, so that there is something to see.
 
     Where a kernel meter is among them, a Kepler exporter is read for usage alone and for this
     node: the same energy from two sides would be two meters of one name.
     """
     metered = any(word in ("rapl", "acpi") for word in words)
-    return [source for word in words for source in _make(word, settings, metered)]
+    return [source for word in words for source in _make(word, settings, metered, past_seconds)]
 
 
-def _make(word: str, settings: Settings, metered: bool) -> list[Source]:
+def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> list[Source]:
     kind, _, rest = _spelled(word).partition(":")
     node, sysfs, proc = node_name(settings), Path(settings.sysfs), Path(settings.procfs)
     every = settings.interval
     if kind == "sim":
-        return _simulated(word, rest, every)
+        return _simulated(word, rest, every, past_seconds)
     if kind == "proc" and not rest:
         machine = discover_machine(proc, sysfs)
         return [procfs.ProcSource(node, proc, sysfs, interval_seconds=every, machine=machine)]
@@ -116,7 +120,10 @@ def _spelled(word: str) -> str:
     return word
 
 
-def _simulated(word: str, rest: str, every: float) -> list[Source]:
+def _simulated(word: str, rest: str, every: float, past_seconds: float) -> list[Source]:
+    if not rest and past_seconds > 0:
+        start = time.time() - past_seconds
+        return [SimulatedSource(interval_seconds=every, start=start, speed=0.0)]
     if not rest:
         return [SimulatedSource(interval_seconds=every)]
     if not rest.isdecimal() or int(rest) < 1:

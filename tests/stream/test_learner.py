@@ -263,5 +263,6 @@ def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
     for sample in joined(fleet(nodes=1, steps=8)):
         before.learn_one(sample)
     before.flush()
-    with pytest.raises(MisuseError, match="experts are ridge, linear, and the checkpoint has ridge"):
+    said = "experts are ridge, linear, and the checkpoint has ridge"
+    with pytest.raises(MisuseError, match=said):
         Learner(pool(("ridge", "linear"))).restore(before.state())
