@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.ready-developer
+KAFKA_PORT ?= 9092
+KAFKA_CONTROLLER_PORT ?= 9093
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench clean
+.PHONY: help setup run demo test check format bench fuzz kafka kafka-stop clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEVELOPER) ## Make the virtual environment in .venv and install everything into it
 
@@ -45,6 +47,15 @@ format: $(DEVELOPER) ## Format the code and mend what the linter can mend
 
 bench: $(DEVELOPER) ## Measure this machine: ratios against a peer or a limit in the same run
 	$(BIN)/python -m tests.bench
+
+fuzz: $(DEVELOPER) ## Send the estimator ten thousand requests made up to break it
+	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/estimator/test_fuzz.py -q
+
+kafka: $(DEVELOPER) ## Start an Apache Kafka broker on this machine, fetched by mvn once (KAFKA_PORT=9092)
+	@$(BIN)/python -m tests.kafka start --port $(KAFKA_PORT) --controller-port $(KAFKA_CONTROLLER_PORT)
+
+kafka-stop: $(DEVELOPER) ## Stop that broker and delete all it kept
+	@$(BIN)/python -m tests.kafka stop
 
 clean: ## Remove what was made here, learned models included
 	rm -rf $(VENV) .cache wattstream-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

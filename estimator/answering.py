@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from estimator.answers import encode_answer, encode_refusal
+from estimator.answers import encode_answer, encode_refusal, encode_row
 from estimator.arrays import Floats
 from estimator.catalog import Entry, Query
 from estimator.errors import NoModelError, RequestError
@@ -19,11 +19,18 @@ from estimator.frozen import horizon_for_age
 from estimator.machine import MachineSpec
 from estimator.mending import mend, quoted
 from estimator.requests import PowerRequest, UnreadableError, decode_request
+from estimator.serving import ServedModel
 from estimator.sharing import ends_with_node, share, watts_per_rate
 from estimator.vocabulary import ABS_POWER, DYN_POWER, SOURCE_COMPONENTS, canonical_source
 
 MOST_CHOICES: Final = 256
 """So many choices of a model are remembered; Kepler makes four."""
+
+
+MOST_REMEMBERED: Final = 4096
+"""Characters of a request's texts: of longer ones the choice is made each time."""
+
+_log = logging.getLogger(__name__)
 
 
 class Models(Protocol):
@@ -50,14 +57,59 @@ class Answer(NamedTuple):
     problem: str
 
 
-class _Choice(NamedTuple):
-    """A model chosen for requests of one kind, or why there is none."""
+class _Choice:
+    """A model chosen for requests of one kind, with what its answers have in common.
 
-    entry: Entry | None
-    reason: str
-    columns: NDArray[np.intp]
-    weights: Floats
-    core_ratio: float
+    ``columns`` are the places of the model's features in a row of the request, ``note`` is what
+    the client must be told of the model.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        metrics: tuple[str, ...],
+        own: MachineSpec | None,
+        note: str = "",
+    ) -> None:
+        manifest = entry.manifest
+        missing = [feature for feature in manifest.features if feature not in metrics]
+        if missing:
+            raise NoModelError(f"metrics: the model needs {quoted(missing)} too")
+        self.note = note
+        self.model = entry.model
+        self.components = tuple(manifest.components)
+        self.output_type = manifest.key.output_type
+        self.columns = [metrics.index(feature) for feature in manifest.features]
+        self.weights = watts_per_rate(manifest.lines, manifest.features, manifest.components)
+        self.core_ratio = core_ratio(own, manifest.machine)
+        self._horizon = -1
+        self._served: ServedModel | None = None
+
+    def served(self, horizon: int) -> ServedModel:
+        """The model at that horizon; made anew whenever the horizon has changed."""
+        served = self._served
+        if served is None or horizon != self._horizon:
+            served = ServedModel(self.model, horizon)
+            self._served, self._horizon = served, horizon
+        return served
+
+    def one(self, row: Sequence[float], horizon: int, above_idle: bool) -> list[float]:
+        """Watts [C] of one row of the request."""
+        watts = self.served(horizon).predict_one([row[at] for at in self.columns])
+        if not above_idle:
+            return watts
+        return [one - idle for one, idle in zip(watts, self.model.idle.tolist(), strict=True)]
+
+    def many(self, rows: Floats, horizon: int, above_idle: bool) -> Floats:
+        """Watts [K, C] of the request's rows."""
+        served = self.served(horizon)
+        rows = rows[:, self.columns]
+        if not above_idle:
+            return served.predict_many(rows)
+        if not ends_with_node(rows):
+            return np.maximum(served.predict_many(rows) - self.model.idle, 0.0)
+        node = np.array(served.predict_one(rows[-1].tolist()))
+        return share(np.maximum(node - self.model.idle, 0.0), rows, self.weights)
 
 
 class Answerer:
@@ -73,12 +125,19 @@ class Answerer:
         models: Models,
         machine: MachineSpec | None = None,
         clock: Callable[[], float] = time.time,
+        fallback: Models | None = None,
     ) -> None:
         self._models = models
+        self._fallback = fallback
         self._machine = machine
         self._clock = clock
         self._entries: tuple[Entry, ...] = ()
-        self._choices: dict[tuple[object, ...], _Choice] = {}
+        self._choices: dict[tuple[object, ...], _Choice | str] = {}
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The models that there are now."""
+        return self._models.entries
 
     def answer(self, data: bytes) -> bytes:
         """The answer to the request in ``data``, one JSON object; see `respond`."""
@@ -101,31 +160,30 @@ class Answerer:
         if not request.metrics or not request.output_type:
             return Answer(_zeros(request, message), count, problem)
         choice = self._choose(request)
-        if choice.entry is None:
-            message = "; ".join([*request.complaints, choice.reason])
+        if isinstance(choice, str):
+            message = "; ".join([*request.complaints, choice])
             return Answer(_zeros(request, message), count, problem or "no_model")
-        components = choice.entry.manifest.components
-        watts = self._watts(choice.entry, choice, request)
-        return Answer(encode_answer(components, watts, message, choice.core_ratio), count, problem)
-
-    def _watts(self, entry: Entry, choice: _Choice, request: PowerRequest) -> Floats:
-        """Watts [K, C] of the request's rows."""
-        model = entry.model
-        rows = request.rows[:, choice.columns]
-        horizon = self._horizon(model.at)
-        if request.output_type == entry.manifest.key.output_type:
-            return model.predict_many(rows, horizon)
-        if not ends_with_node(rows):
-            return np.maximum(model.predict_many(rows, horizon) - model.idle, 0.0)
-        node = model.predict_many(rows[-1:], horizon)[0]
-        return share(np.maximum(node - model.idle, 0.0), rows, choice.weights)
+        horizon = self._horizon(choice.model.at)
+        above_idle = request.output_type != choice.output_type
+        if choice.note:
+            message = "; ".join([*request.complaints, choice.note])
+            problem = problem or "no_model"
+        elif request.only is not None:
+            watts = choice.one(request.only, horizon, above_idle)
+            return Answer(encode_row(choice.components, watts, choice.core_ratio), count, "")
+        watts_of_rows = choice.many(request.rows, horizon, above_idle)
+        body = encode_answer(choice.components, watts_of_rows, message, choice.core_ratio)
+        return Answer(body, count, problem)
 
     def _horizon(self, at: int) -> int:
         """The horizon of a model's age, to the second."""
         return _horizon_of(int(self._clock() - at / 1000))
 
-    def _choose(self, request: PowerRequest) -> _Choice:
-        """The model for requests like this one; asked anew when the models have changed."""
+    def _choose(self, request: PowerRequest) -> _Choice | str:
+        """The model for requests like this one, or why there is none.
+
+        Asked anew when the models have changed.
+        """
         entries = self._models.entries
         if entries is not self._entries or len(self._choices) >= MOST_CHOICES:
             self._choices, self._entries = {}, entries
@@ -139,10 +197,12 @@ class Answerer:
         )
         choice = choices.get(kind)
         if choice is None:
-            choice = choices[kind] = self._select(request)
+            choice = self._select(request)
+            if _characters(request) <= MOST_REMEMBERED:
+                choices[kind] = choice
         return choice
 
-    def _select(self, request: PowerRequest) -> _Choice:
+    def _select(self, request: PowerRequest) -> _Choice | str:
         query = Query(
             metrics=request.metrics,
             output_type=request.output_type,
@@ -152,26 +212,39 @@ class Answerer:
             filter=request.filter,
         )
         try:
-            return self._chosen(self._ask(query), request.metrics)
-        except (NoModelError, RequestError) as error:
-            return _Choice(None, str(error), np.empty(0, np.intp), np.empty(0), 1.0)
+            return _Choice(_ask(self._models, query), request.metrics, self._machine)
+        except RequestError as error:
+            return str(error)
+        except NoModelError as error:
+            return self._stand_in(query, str(error))
 
-    def _ask(self, query: Query) -> Entry:
-        try:
-            return self._models.select(query)
-        except NoModelError:
-            if query.output_type != DYN_POWER:
-                raise
-        return self._models.select(msgspec.structs.replace(query, output_type=ABS_POWER))
+    def _stand_in(self, query: Query, reason: str) -> _Choice | str:
+        """What answers where no model does: imported weights, else 0 W."""
+        # Who names a trainer or a filter wants no other model than that.
+        if self._fallback is not None and not query.trainer_name and not query.filter:
+            try:
+                entry = _ask(self._fallback, query)
+                note = f"imported weights of {entry.manifest.machine.node_type} answer: {reason}"
+                return _Choice(entry, query.metrics, self._machine, note)
+            except NoModelError as error:
+                _log.debug("no imported weights either: %s", error)
+        return f"no model, so 0 W stand for what is unknown: {reason}"
 
-    def _chosen(self, entry: Entry, metrics: tuple[str, ...]) -> _Choice:
-        manifest = entry.manifest
-        missing = [feature for feature in manifest.features if feature not in metrics]
-        if missing:
-            raise NoModelError(f"metrics: the model needs {quoted(missing)} too")
-        columns = np.array([metrics.index(feature) for feature in manifest.features], np.intp)
-        weights = watts_per_rate(manifest.lines, manifest.features, manifest.components)
-        return _Choice(entry, "", columns, weights, core_ratio(self._machine, manifest.machine))
+
+def _ask(models: Models, query: Query) -> Entry:
+    """The best model; for DynPower, where there is none, that for AbsPower."""
+    try:
+        return models.select(query)
+    except NoModelError:
+        if query.output_type != DYN_POWER:
+            raise
+    return models.select(msgspec.structs.replace(query, output_type=ABS_POWER))
+
+
+def _characters(request: PowerRequest) -> int:
+    """How long the texts are by which a choice would be remembered."""
+    texts = (*request.metrics, request.source or "", request.trainer_name, request.filter)
+    return sum(map(len, texts))
 
 
 @lru_cache(maxsize=1024)

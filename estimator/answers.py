@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 import numpy as np
 
 from estimator.arrays import Floats
-from estimator.decimals import MILLIWATT_DECIMALS, write_few_watts, write_watts, written_sizes
+from estimator.decimals import (
+    MILLIWATT_DECIMALS,
+    write_few_watts,
+    write_one,
+    write_watts,
+    written_sizes,
+)
 
 MOST_BYTES: Final = 4096
 """Kepler reads the answer with one read of so many bytes."""
@@ -23,9 +30,8 @@ _SPARED: Final = ("core", "uncore")
 """Components that Kepler fills in itself when they are missing."""
 _FEW: Final = 40
 """So few numbers are written faster without arrays."""
-_LARGE_WATTS: Final = 99_999.0
-_LONGEST_NUMBER: Final = len("12345.6789,")
-"""Of those below `_LARGE_WATTS`."""
+_SHORT_NUMBER: Final = len("1.25,")
+"""If numbers are shorter than that on the average, three decimals may fit."""
 
 _HEAD: Final = b'{"powers":{'
 
@@ -51,20 +57,51 @@ def encode_answer(
     # fmax makes NaN 0, where maximum would keep it; adding 0 makes -0 0.
     columns = np.minimum(np.fmax(watts.T, 0.0), MOST_WATTS) + 0.0
     room = MOST_BYTES - len(_HEAD) - len(tail)
+    if columns.size * _SHORT_NUMBER <= room:
+        # To write it and see is faster than to count first.
+        powers = _write_lists(names, columns, MILLIWATT_DECIMALS)
+        if len(powers) <= room:
+            return b"%s%s%s" % (_HEAD, powers, tail)
     kept, decimals = _fit(components, names, columns, room)
-    powers = b",".join(
-        b"%s:%s" % (names[index], write_watts(columns[index], decimals)) for index in kept
-    )
+    powers = _write_lists([names[index] for index in kept], columns[kept], decimals)
     return b"%s%s%s" % (_HEAD, powers, tail)
+
+
+def _write_lists(names: Sequence[bytes], columns: Floats, decimals: int) -> bytes:
+    lists = write_watts(columns, decimals)[2:-2].split(b"],[")
+    return b",".join(
+        b"%s:[%s]" % (name, numbers) for name, numbers in zip(names, lists, strict=True)
+    )
+
+
+def encode_row(components: Sequence[str], watts: Sequence[float], core_ratio: float = 1.0) -> bytes:
+    """The same bytes as `encode_answer` makes of one row and no message, sooner.
+
+    >>> encode_row(["package", "uncore"], [10.5, 0.0])
+    b'{"powers":{"package":[10.5],"uncore":[0]},"msg":"","core_ratio":1}'
+    """
+    form = _form(tuple(components), core_ratio)
+    return (form % tuple([write_one(_within(one)) for one in watts])).encode()
+
+
+@lru_cache(maxsize=256)
+def _form(components: tuple[str, ...], core_ratio: float) -> str:
+    """The answer to one row with gaps for the numbers."""
+    names = [_encoder.encode(component).decode().replace("%", "%%") for component in components]
+    lists = ",".join(f"{name}:[%s]" for name in names)
+    return f"{_HEAD.decode()}{lists}{_tail('', core_ratio).decode()}"
+
+
+def _within(watts: float) -> float:
+    # A comparison with NaN is false.
+    return min(watts, MOST_WATTS) if watts > 0.0 else 0.0
 
 
 def _write_few(names: Sequence[bytes], columns: list[list[float]]) -> bytes:
     """The lists, unshortened: so few numbers always fit."""
-    # A comparison with NaN is false.
-    within = [[min(one, MOST_WATTS) if one > 0.0 else 0.0 for one in column] for column in columns]
     return b",".join(
-        b"%s:%s" % (name, write_few_watts(column))
-        for name, column in zip(names, within, strict=True)
+        b"%s:%s" % (name, write_few_watts([_within(one) for one in column]))
+        for name, column in zip(names, columns, strict=True)
     )
 
 
@@ -86,10 +123,6 @@ def _fit(
 ) -> tuple[list[int], int]:
     """Which components [C, K] to write with how many decimals, so that they fit into ``room``."""
     everything = list(range(len(names)))
-    around = sum(map(len, names)) + 4 * len(names)
-    surely = columns.size * _LONGEST_NUMBER <= room - around
-    if surely and columns.max(initial=0.0) < _LARGE_WATTS:
-        return everything, MILLIWATT_DECIMALS
     sizes: dict[int, list[int]] = {}
 
     def fits(kept: list[int], decimals: int) -> bool:

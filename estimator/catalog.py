@@ -15,7 +15,8 @@ from estimator.errors import (
     StoreError,
 )
 from estimator.model_filter import parse_filter
-from estimator.model_store import ModelIndex, ModelStore
+from estimator.model_source import ModelSource
+from estimator.model_store import ModelIndex
 from estimator.shelf import Shelf, listed, quoted
 from estimator.vocabulary import OUTPUT_TYPES, canonical_source
 
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Catalog:
     """The models of a store, ready to be chosen from; one thread refreshes, many may choose."""
 
-    def __init__(self, models: ModelStore) -> None:
+    def __init__(self, models: ModelSource) -> None:
         self._models = models
         self._shelves: dict[tuple[str, str], Shelf] = {}
         self._warned: dict[str, str] = {}
@@ -38,6 +39,11 @@ class Catalog:
         self._error: str | None = None
         self.entries: tuple[Entry, ...] = ()
         self.last_error: str | None = None
+
+    def adopt(self, entries: Sequence[Entry]) -> None:
+        """Begin with these models, until a refresh has found what there is."""
+        self._shelves = _shelves(entries)
+        self.entries = tuple(entries)
 
     def refresh(self) -> bool:
         """Read what is new in the store; True if the entries changed.
@@ -49,10 +55,10 @@ class Catalog:
         try:
             indexes = self._models.indexes()
         except StoreError as error:
-            self._failed(error)
-            self.last_error = self._error
+            self.last_error = str(error)
             if not self._succeeded:
                 raise
+            self._failed(error)
             return False
         have = {entry.manifest.key.slug: entry for entry in self.entries}
         found = {slug: self._entry(index, have.get(slug)) for slug, index in indexes.items()}
@@ -63,8 +69,7 @@ class Catalog:
             self._warned.pop(_STORE, None)
         if len(entries) == len(self.entries) and all(map(_same, entries, self.entries)):
             return False
-        self._shelves = _shelves(entries)
-        self.entries = entries
+        self.adopt(entries)
         return True
 
     def _entry(self, index: ModelIndex, have: Entry | None) -> Entry | None:

@@ -13,7 +13,6 @@ from estimator.answering import Answer
 from estimator.answers import encode_refusal
 from estimator.errors import RequestError
 from estimator.framing import Framer, TooLongError, is_one_object
-from estimator.memory import give_back_memory
 
 if TYPE_CHECKING:
     from estimator.desk import Desk
@@ -105,6 +104,8 @@ class Connection:
         self.abort()
 
     def _account(self, waiting_bytes: int) -> None:
+        if waiting_bytes > LARGE_BYTES:
+            self._desk.untidy = True
         self._desk.waiting_bytes += waiting_bytes - self._waiting_bytes
         self._waiting_bytes = waiting_bytes
 
@@ -122,7 +123,9 @@ class Connection:
         try:
             document = None if self._framer is None else self._framer.take()
         except RequestError as error:
-            self._refuse(str(error), "too_long" if isinstance(error, TooLongError) else "unreadable")
+            self._refuse(
+                str(error), "too_long" if isinstance(error, TooLongError) else "unreadable"
+            )
             return
         if document is None:
             self._wait_for_more()
@@ -161,9 +164,8 @@ class Connection:
         self._watch(0)
         self._account(self._pending + len(document))
         self.busy = True
-        future = self._desk.loop.run_in_executor(
-            self._desk.executor, self._respond_and_tidy, document
-        )
+        self._desk.untidy = True
+        future = self._desk.loop.run_in_executor(self._desk.executor, self._respond, document)
 
         def done(answered: asyncio.Future[Answer]) -> None:
             self.busy = False
@@ -172,11 +174,6 @@ class Connection:
                 self._reply(answered.result(), started)
 
         future.add_done_callback(done)
-
-    def _respond_and_tidy(self, document: bytes) -> Answer:
-        answer = self._respond(document)
-        give_back_memory()
-        return answer
 
     def _reply(self, answer: Answer, started: float) -> None:
         # First counted, then sent: who has an answer finds it among the numbers.

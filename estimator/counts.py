@@ -10,14 +10,18 @@ LATENCY_BOUNDS_SECONDS: Final = (
     *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
 )
 
+ERROR_KINDS: Final = (
+    *("unreadable", "too_long", "invalid", "no_model", "internal"),
+    *("deadline", "busy", "crowded", "gone"),
+)
+"""What can be wrong with a request, then what can go wrong with a connection."""
+
 
 class Counts:
     """Counters that only grow, and how many connections are open now.
 
     ``latencies[i]`` counts requests answered within ``LATENCY_BOUNDS_SECONDS[i]`` but not within
-    the bound before, the last one those beyond all bounds. ``errors`` are by kind: what was wrong
-    with a request ("unreadable", "too_long", "invalid", "no_model", "internal") or with a
-    connection ("deadline", "busy", "crowded", "gone").
+    the bound before, the last one those beyond all bounds. ``errors`` are by `ERROR_KINDS`.
     """
 
     def __init__(self) -> None:

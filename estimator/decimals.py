@@ -17,7 +17,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def write_watts(watts: Floats, decimals: int) -> bytes:
-    """The watts [K] as a JSON list with at most so many decimals, none where they are zero.
+    """The watts, an array of any shape, as JSON with at most so many decimals, zeros left out.
 
     >>> write_watts(np.array([12.3456, 0.5, 7.0]), 3), write_watts(np.array([12.3456]), 1)
     (b'[12.346,0.5,7]', b'[12.3]')
@@ -36,14 +36,22 @@ def write_few_watts(watts: Sequence[float]) -> bytes:
     >>> write_few_watts([12.3456, 0.5, 7.0])
     b'[12.346,0.5,7]'
     """
-    texts = []
-    for one in watts:
-        milliwatts = round(one * 1000.0)
-        rounded = milliwatts / 1000.0
-        if rounded * 1000.0 < milliwatts:
-            rounded = (milliwatts * 10 + 1) / 10_000.0
-        texts.append(str(milliwatts // 1000) if milliwatts % 1000 == 0 else repr(rounded))
-    return f"[{','.join(texts)}]".encode()
+    return f"[{','.join(map(write_one, watts))}]".encode()
+
+
+def write_one(watts: float) -> str:
+    """One number of them.
+
+    >>> write_one(12.3456), write_one(7.0)
+    ('12.346', '7')
+    """
+    milliwatts = round(watts * 1000.0)
+    if milliwatts % 1000 == 0:
+        return str(milliwatts // 1000)
+    rounded = milliwatts / 1000.0
+    if rounded * 1000.0 < milliwatts:
+        rounded = (milliwatts * 10 + 1) / 10_000.0
+    return repr(rounded)
 
 
 def to_milliwatts(watts: Floats) -> Floats:

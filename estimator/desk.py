@@ -15,6 +15,7 @@ from typing import Final
 from estimator.answering import Answer
 from estimator.connection import Connection
 from estimator.counts import Counts
+from estimator.memory import give_back_memory
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Desk:
         self.counts = counts
         self.loop = asyncio.get_running_loop()
         self.waiting_bytes = 0
+        self.untidy = False
         self.receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
         # By file number; the one that has been without an answer for longest comes first.
         self.connections: OrderedDict[int, Connection] = OrderedDict()
@@ -132,7 +134,10 @@ class Desk:
         self.counts.open_connections = len(self.connections)
 
     def sweep(self) -> None:
-        """End the connections that are past their deadline."""
+        """End the connections that are past their deadline; tidy up after large requests."""
+        if self.untidy and not self.waiting_bytes:
+            self.untidy = False
+            self.loop.run_in_executor(self.executor, give_back_memory)
         if self._resting:
             self._resting = False
             for number in self._listeners:

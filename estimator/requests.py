@@ -25,7 +25,8 @@ class PowerRequest(NamedTuple):
     """What is asked: watts for every row of ``rows`` [K, F], whose columns are ``metrics``.
 
     ``complaints`` name what could not be read, key and value. A row that could not be read is
-    zero, so that the answer has an entry for every row all the same.
+    zero, so that the answer has an entry for every row all the same. ``only`` is the row of a
+    request that has one and no complaints: there arrays would take longer than what they hold.
     """
 
     metrics: tuple[str, ...]
@@ -35,6 +36,7 @@ class PowerRequest(NamedTuple):
     trainer_name: str
     filter: str
     complaints: tuple[str, ...] = ()
+    only: tuple[float, ...] | None = None
 
 
 class UnreadableError(RequestError):
@@ -73,7 +75,10 @@ def decode_request(data: bytes) -> PowerRequest | None:
     if len(set(wire.metrics)) < len(wire.metrics):
         return None
     trainer_name, wanted = wire.trainer_name or "", wire.filter or ""
-    return PowerRequest(wire.metrics, rows, wire.output_type, wire.source, trainer_name, wanted)
+    only = wire.values[0] if len(wire.values) == 1 else None
+    return PowerRequest(
+        *(wire.metrics, rows, wire.output_type, wire.source, trainer_name, wanted), (), only
+    )
 
 
 def check_size(data: bytes) -> None:

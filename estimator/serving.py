@@ -6,6 +6,7 @@ float, in a fraction of the time for a single row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,7 +57,7 @@ class ServedModel:
         if not any(row):
             return self._idle_list
         within = [
-            least if rate < least else most if rate > most else rate
+            least if rate < least else min(rate, most)
             for rate, (least, most) in zip(row, self._ranges, strict=True)
         ]
         only = self._banks[0] if len(self._banks) == 1 else None
@@ -66,7 +67,7 @@ class ServedModel:
             said = self._opinions(np.array([within]))[0]
         settled: list[float] = self._settle(said).tolist()
         return [
-            floor if watts < floor else upper if watts > upper else watts
+            floor if watts < floor else min(watts, upper)
             for watts, (floor, upper) in zip(settled, self._bounds, strict=True)
         ]
 
@@ -83,9 +84,9 @@ class ServedModel:
 
     def _opinions(self, within: Floats) -> Floats:
         """What all experts that are heard say: [K, F] to [K, E * C]."""
-        count = len(within)
-        said = [bank.predict_many(within).reshape(count, -1) for bank in self._banks]
-        return said[0] if len(said) == 1 else np.concatenate([*said, np.empty((count, 0))], axis=1)
+        said = [bank.predict_many(within) for bank in self._banks]
+        flat = [one.reshape(len(one), math.prod(one.shape[1:])) for one in said]
+        return flat[0] if len(flat) == 1 else np.concatenate([*flat, within[:, :0]], axis=1)
 
     def _settle(self, said: Floats) -> Floats:
         """The experts' opinions, each within the guards, made one: [..., E * C] to [..., C]."""
@@ -126,4 +127,4 @@ def _experts(bank: FrozenExperts, model: FrozenModel) -> int:
     """How many experts a bank holds: as many as speak."""
     if type(bank) is FrozenPolynomials:
         return len(bank.coefficients)
-    return bank.predict_many(model.seen[:1]).shape[1]
+    return int(bank.predict_many(model.seen[:1]).shape[1])

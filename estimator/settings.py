@@ -84,6 +84,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_level: Annotated[str, _help("Least level of what is said: debug, info, warning, error")] = (
         "info"
     )
+    models: Annotated[
+        str,
+        _help("URL of a model server that the estimator takes its models from; empty: the store"),
+    ] = ""
+    models_interval: Annotated[
+        float, _help("Seconds between two questions to the model server", gt=0.0, le=86400.0)
+    ] = 30.0
+    imported: Annotated[
+        str,
+        _help(
+            "Folder of published weights (kepler-model-db's layout) for machines without a model;"
+            " empty for `imported` in the data folder"
+        ),
+    ] = ""
+    socket_owner: Annotated[
+        str, _help("Owner of the socket, a name or a number; empty: the process's own user")
+    ] = ""
+    socket_group: Annotated[
+        str, _help("Group of the socket, a name or a number; empty: the process's own group")
+    ] = ""
+    metrics_port: Annotated[
+        int, _help("Port of the estimator's own `/metrics`; 0 for none", ge=0, le=65535)
+    ] = 0
 
     @property
     def log_url(self) -> str:
@@ -94,6 +117,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def store_url(self) -> str:
         """The store's URL, with the default filled in."""
         return self.store or f"file:{Path(self.data) / 'store'}"
+
+    @property
+    def imported_folder(self) -> Path:
+        """Where published weights are, with the default filled in."""
+        return Path(self.imported) if self.imported else Path(self.data) / "imported"
 
     @property
     def address(self) -> tuple[str, int]:

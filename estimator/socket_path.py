@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
+import pwd
 import socket
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from estimator.errors import WattstreamError
+from estimator.errors import MisuseError, WattstreamError
 
 BACKLOG: Final = 4096
 """Kepler does not wait for a place in the queue: a full one refuses it at once."""
@@ -19,24 +21,56 @@ _PROBE_SECONDS: Final = 1.0
 _NOBODY: Final = (errno.ECONNREFUSED, errno.ENOENT)
 
 
+class Access(NamedTuple):
+    """Who may connect: the permissions, owner and group of the socket's file.
+
+    -1 leaves the owner or the group as the process is.
+    """
+
+    mode: int = 0o660
+    owner: int = -1
+    group: int = -1
+
+
+def access(mode: int, owner: str = "", group: str = "") -> Access:
+    """Access with owner and group by name or number, empty for the process's own.
+
+    ``MisuseError`` for names that the system does not know.
+    """
+    try:
+        uid = -1 if not owner else int(owner) if owner.isdecimal() else pwd.getpwnam(owner).pw_uid
+    except KeyError as error:
+        raise MisuseError(f"socket_owner is {owner!r}: there is no such user") from error
+    try:
+        gid = -1 if not group else int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise MisuseError(f"socket_group is {group!r}: there is no such group") from error
+    return Access(mode, uid, gid)
+
+
 class BoundSocket:
     """A socket that listens at a path, until it is closed; then the path is free again.
 
     Clients can connect from now on; they wait until somebody accepts them.
     """
 
-    def __init__(self, path: str | Path, mode: int = 0o660) -> None:
+    def __init__(self, path: str | Path, access: Access = Access()) -> None:  # noqa: B008  # frozen
         """Bind and listen; ``WattstreamError`` if the path is in use or cannot be made."""
         self.path = Path(path)
         _make_free(self.path)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        bound = False
         try:
             self.socket.bind(str(self.path))
+            bound = True
             # Nobody can connect before listen(), so nobody sees other permissions than these.
-            self.path.chmod(mode)
+            os.chown(self.path, access.owner, access.group)
+            self.path.chmod(access.mode)
             self.socket.listen(BACKLOG)
             self._identity = _identity(self.path)
         except OSError as error:
+            if bound:
+                self.path.unlink(missing_ok=True)
             self.socket.close()
             reason = error.strerror or error
             raise WattstreamError(

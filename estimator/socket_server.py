@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import os
 import resource
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,8 +22,12 @@ from estimator.answering import Answerer
 from estimator.counts import Counts
 from estimator.desk import Desk, Limits
 from estimator.errors import MisuseError
+from estimator.exporter import export
+from estimator.memory import settle_allocation
+from estimator.metrics_server import MetricsServer
+from estimator.notify import Notifier
 from estimator.refresher import Refresher
-from estimator.socket_path import BoundSocket
+from estimator.socket_path import Access, BoundSocket
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +37,7 @@ PATIENCE_SECONDS: Final = 2.0
 
 _SPARE_FILES: Final = 64
 """Files beside connections: the store's, the log's, the listeners'."""
+_SWITCH_SECONDS: Final = 0.0005
 _TICK_SECONDS: Final = 0.1
 """So often deadlines and the stop event are looked at."""
 
@@ -49,7 +58,8 @@ class EstimatorServer:
         refresh: Callable[[], object] = lambda: None,
         refresh_seconds: float = REFRESH_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
-        mode: int = 0o660,
+        access: Access = Access(),  # noqa: B008  # it cannot be changed
+        metrics_port: int = 0,
         limits: Limits | None = None,
         counts: Counts | None = None,
     ) -> None:
@@ -59,7 +69,9 @@ class EstimatorServer:
         self.counts = counts or Counts()
         self._answerer = answerer
         self.limits = limits or Limits()
-        self._mode = mode
+        self._access = access
+        self._metrics_port = metrics_port
+        self.metrics: MetricsServer | None = None
         self._patience = patience_seconds
         self._bound: list[BoundSocket] = []
         self._closing = ExitStack()
@@ -73,9 +85,12 @@ class EstimatorServer:
             return
         with ExitStack() as opened:
             for path in self.paths:
-                bound = BoundSocket(path, self._mode)
+                bound = BoundSocket(path, self._access)
                 opened.callback(bound.close)
                 self._bound.append(bound)
+            if self._metrics_port:
+                self.metrics = MetricsServer(self._export, self._metrics_port)
+                opened.callback(self.metrics.close)
             self._closing = opened.pop_all()
 
     def close(self) -> None:
@@ -86,37 +101,54 @@ class EstimatorServer:
         """Look for new models now; what a SIGHUP should call. Does not wait."""
         self._refresher.refresh_now()
 
-    def run(self, stop: threading.Event) -> None:
+    def _export(self) -> str:
+        return export(self.counts, self._answerer.entries, time.time())
+
+    def run(self, stop: threading.Event, notifier: Notifier | None = None) -> None:
         """Serve until the event is set, blocking, in a loop of this thread's own."""
         self.bind()
-        asyncio.run(self.run_until_stopped(stop))
+        asyncio.run(self.run_until_stopped(stop, notifier))
 
-    async def run_until_stopped(self, stop: threading.Event | asyncio.Event) -> None:
+    async def run_until_stopped(
+        self, stop: threading.Event | asyncio.Event, notifier: Notifier | None = None
+    ) -> None:
         """Serve until the event is set; then the sockets are closed and their files removed."""
         self.bind()
         with self._closing:
+            notifier = notifier or Notifier({})
             desk = Desk(self._answerer.respond, _affordable(self.limits), self.counts)
             self._refresher.start()
+            scraped: asyncio.Server | None = None
             try:
                 await self._await_models(stop)
                 for bound in self._bound:
                     desk.listen(bound.socket)
-                _log.info("answering at %s", ", ".join(map(str, self.paths)))
+                if self.metrics is not None:
+                    scraped = await self.metrics.start()
+                where = ", ".join(map(str, self.paths))
+                _log.info("answering at %s", where)
+                notifier.ready(f"answering at {where}")
                 while not stop.is_set():
                     await asyncio.sleep(_TICK_SECONDS)
                     desk.sweep()
+                    notifier.alive()
             finally:
+                notifier.stopping()
                 # Before nobody listens any more: who finds the path then may take it over.
                 for bound in self._bound:
                     bound.leave()
                 desk.close()
+                if scraped is not None:
+                    scraped.close()
                 self._refresher.stop()
 
     async def _await_models(self, stop: threading.Event | asyncio.Event) -> None:
         """Wait for the first refresh, so that the first clients get real answers."""
         loop = asyncio.get_running_loop()
         enough = loop.time() + self._patience
-        while not (self._refresher.first_done.is_set() or stop.is_set()) and loop.time() < enough:
+        while not (self._answerer.entries or self._refresher.first_done.is_set() or stop.is_set()):
+            if loop.time() >= enough:
+                return
             await asyncio.sleep(0.002)
 
     def __enter__(self) -> Self:
@@ -144,8 +176,13 @@ def serve(server: EstimatorServer) -> None:
     Allows itself as many open files as its connections may need, if the system lets it.
     """
     stop = threading.Event()
+    settle_allocation()
     server.bind()
     _allow_files(server.limits.most_connections + _SPARE_FILES)
+    # What has been imported stays for ever: the collector need not look through it again.
+    gc.freeze()
+    # While a new model is read in its thread, requests wait for no more than that.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with _handling(
         {
             signal.SIGTERM: stop.set,
@@ -153,7 +190,7 @@ def serve(server: EstimatorServer) -> None:
             signal.SIGHUP: server.refresh_now,
         }
     ):
-        server.run(stop)
+        server.run(stop, Notifier(os.environ))
 
 
 def _allow_files(wanted: int) -> None:

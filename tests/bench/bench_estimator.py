@@ -26,7 +26,7 @@ from stream.worker import Parts, Worker
 from tests.bench.fleet import FEATURES, fill
 
 MEMORY_LIMIT_MIB = 60.0
-START_LIMIT_SECONDS = 0.7
+START_LIMIT_SECONDS = 0.5
 ROUNDS = 5
 REQUESTS = 5000
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from estimator.artifact import Line, Manifest
@@ -9,7 +11,7 @@ from estimator.catalog import Entry, Query
 from estimator.errors import NoModelError
 from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.machine import MachineSpec
-from estimator.model import PowerModel
+from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
 from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS, SOURCE_COMPONENTS, OutputType, canonical_source
@@ -34,9 +36,11 @@ def entry(
     output_type: OutputType = "AbsPower",
     rounds: int = 200,
     seed: int = 1,
+    banks: Mapping[str, BankMaker] | None = None,
 ) -> Entry:
     """A model of a machine whose power rises with the mean of its features."""
-    model = PowerModel(features, components, {"ridge": lambda f, c: RidgeBank(len(f), len(c))})
+    ridge = {"ridge": lambda f, c: RidgeBank(len(f), len(c))}
+    model = PowerModel(features, components, banks or ridge)
     rng = np.random.default_rng(seed)
     busiest = np.array([BUSIEST[feature] for feature in features])
     idle = np.array([IDLE_WATTS[component] for component in components])
@@ -115,7 +119,9 @@ def plain_entry(
     )
     feature = "bpf_cpu_time_ms"
     lines = {
-        component: Line(idle_watts * factor[at], {feature: 128.0 * factor[at]}, {feature: 8192.0})
+        component: Line(
+            float(idle_watts * factor[at]), {feature: float(128.0 * factor[at])}, {feature: 8192.0}
+        )
         for at, component in enumerate(components)
     }
     manifest = Manifest(

@@ -159,7 +159,7 @@ def test_the_horizon_is_the_models_age() -> None:
     says = np.arange(1.0, len(HORIZONS) + 1)
     # At horizon h the only expert counts h + 1 times.
     one.model.weights[:] = says[:, None, None]
-    one.model._upper[:] = 1e6
+    one.model.ceiling[:] = 1e6
     clock = Clock()
     answerer = Answerer(Shelf(one), None, clock)
     for age, times in ((0, 1), (-50, 1), (60, 2), (290, 3), (86_400, 4)):

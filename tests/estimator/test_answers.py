@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from estimator.answers import MOST_BYTES, encode_answer, encode_refusal
+from estimator.answers import MOST_BYTES, encode_answer, encode_refusal, encode_row
 from estimator.arrays import Floats
 from estimator.decimals import to_milliwatts, write_few_watts, write_watts, written_sizes
 
@@ -158,3 +158,13 @@ def test_as_many_entries_as_rows_and_short_if_it_can_be(
         must = [at for at, name in enumerate(components) if name not in ("core", "uncore", "psys")]
         shortest = np.rint(watts[:, must]).astype(int).T.tolist()
         assert len(json.dumps(shortest, separators=(",", ":"))) > MOST_BYTES - 80
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=5),
+    st.sampled_from([1.0, 0.5, 0.0208333]),
+)
+def test_a_single_row_is_written_as_any_other(watts: list[float], core_ratio: float) -> None:
+    names = [f'{at}%s"' for at in range(len(watts))]
+    whole = encode_answer(names, np.array([watts]), "", core_ratio)
+    assert encode_row(names, watts, core_ratio) == whole

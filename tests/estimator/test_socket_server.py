@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ from estimator.client import ask, ask_bytes
 from estimator.connection import LARGE_BYTES
 from estimator.desk import Limits
 from estimator.errors import MisuseError, StoreError, WattstreamError
+from estimator.notify import Notifier
+from estimator.socket_path import Access
 from estimator.socket_server import EstimatorServer
 from tests.estimator.served import AT_MS, Shelf, plain_entry, power_request
 
@@ -394,7 +397,7 @@ def test_clients_are_there_before_the_server_runs(path: Path) -> None:
 def test_several_paths_permissions_and_removal(tmp_path: Path) -> None:
     paths = [tmp_path / "a.sock", tmp_path / "b.sock"]
     answerer = Answerer(Shelf(plain_entry()), None, lambda: AT_MS / 1000)
-    with EstimatorServer(answerer, paths, mode=0o600):
+    with EstimatorServer(answerer, paths, access=Access(0o600)):
         for path in paths:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert as_kepler_does(path) == ANSWER
@@ -457,6 +460,8 @@ def test_it_runs_in_a_loop_of_others(path: Path) -> None:
 SERVE = """
 import sys
 from estimator.answering import Answerer
+from estimator.notify import Notifier
+from estimator.socket_path import Access
 from estimator.socket_server import EstimatorServer, serve
 from tests.estimator.served import AT_MS, Shelf, plain_entry
 
@@ -491,3 +496,66 @@ def test_a_process_of_its_own_loads_little_and_obeys_signals(path: Path) -> None
     assert (requests, unwanted.strip()) == ("2", "[]")
     assert int(refreshes) == 2
     assert not path.exists()
+
+
+def test_without_room_for_another_file_it_rests_and_goes_on(
+    server: EstimatorServer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.socket.accept
+    refused: list[socket.socket] = []
+
+    def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+        if len(refused) < 2:
+            refused.append(listener)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    assert as_kepler_does(path) == ANSWER
+    assert len(refused) == 2
+    assert server.counts.errors == {"crowded": 2}
+
+
+def test_a_huge_answer_is_written_as_fast_as_it_is_read(
+    server: EstimatorServer, path: Path
+) -> None:
+    rows = json.dumps(power_request([[1024.5 + at % 7000] for at in range(5000)])).encode()
+    assert len(rows) < LARGE_BYTES
+    with connected(path) as slow:
+        writing = threading.Thread(target=slow.sendall, args=(rows * 20 + GOOD,))
+        writing.start()
+        data = bytearray()
+        while not data.endswith(ANSWER):
+            data += slow.recv(1000)
+        writing.join()
+    assert data.endswith(ANSWER)
+    assert data.count(b'"core_ratio"') == 21
+
+
+class Recorder(Notifier):
+    """What systemd would be told."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.told: list[str] = []
+
+    def ready(self, status: str) -> None:
+        self.told.append(status)
+
+    def alive(self) -> None:
+        self.told.append("alive")
+
+    def stopping(self) -> None:
+        self.told.append("stopping")
+
+
+def test_a_service_manager_is_told(path: Path) -> None:
+    stop, notifier, server = threading.Event(), Recorder(), made(path)
+    thread = threading.Thread(target=server.run, args=(stop, notifier))
+    thread.start()
+    assert eventually(lambda: "alive" in notifier.told)
+    assert notifier.told[0] == f"answering at {path}"
+    assert as_kepler_does(path) == ANSWER
+    stop.set()
+    thread.join()
+    assert notifier.told[-1] == "stopping"

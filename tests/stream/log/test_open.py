@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from estimator.errors import MisuseError
+from stream.log.kafka import KafkaLog
 from stream.log.memory import MemoryLog
 from stream.log.open import KNOWN, open_log
 from stream.log.sqlite import SqliteLog
@@ -27,6 +28,16 @@ def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (tmp_path / "data" / "log.db").is_file()
 
 
+def test_kafka_is_not_connected_to_before_it_is_needed() -> None:
+    with open_log("kafka://one.invalid:9092,two.invalid") as log:
+        assert isinstance(log, KafkaLog)
+
+
+def test_a_wrong_kafka_address_is_misuse() -> None:
+    with pytest.raises(MisuseError, match="log 'kafka://one:x': use kafka://host:port"):
+        open_log("kafka://one:x")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -39,6 +50,8 @@ def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "sqlite:///",
         "sqlite://host/log.db",
         "sqlite:folder/",
+        "kafka:",
+        "kafka:broker",
         "mysql://host/log",
         "/var/lib/log.db",
     ],

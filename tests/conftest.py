@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.kafka.fixtures import kafka, kafka_cluster, own_kafka
+
+__all__ = ["kafka", "kafka_cluster", "own_kafka"]

@@ -1,0 +1,55 @@
+"""Brokers for tests, started when the first test wants one. ``tests/conftest.py`` shows them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.kafka import jars
+from tests.kafka.broker import Broker, Cluster, free_ports
+
+
+def need_kafka() -> None:
+    """Skip the test where Kafka cannot run at all; on CI that is a failure."""
+    try:
+        jars.java()
+        jars.libs()
+    except jars.MissingToolError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs Kafka: {error}")
+        pytest.skip(f"needs Kafka: {error}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker for the whole session; no test may stop it, and topics' names must be new."""
+    need_kafka()
+    with Broker(tmp_path_factory.mktemp("kafka"), *free_ports(2)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, which it may kill, freeze and start again."""
+    need_kafka()
+    with Broker(tmp_path / "kafka", *free_ports(2)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka_cluster(tmp_path: Path) -> Iterator[Callable[[int], Cluster]]:
+    """Starts a cluster of so many brokers, each of which the test may kill."""
+    need_kafka()
+    with ExitStack() as stack:
+
+        def start(count: int) -> Cluster:
+            folder = tmp_path / "cluster"
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            return stack.enter_context(Cluster(folder, count))
+
+        yield start

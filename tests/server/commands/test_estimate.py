@@ -1,0 +1,116 @@
+"""``wattstream estimate`` as a process: models over HTTP, without the server, its own numbers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from estimator.artifact import Artifact
+from estimator.catalog import Catalog
+from estimator.client import ask
+from estimator.errors import WattstreamError
+from estimator.model_store import ModelStore
+from estimator.settings import Settings
+from estimator.socket_path import Access
+from estimator.store import InMemoryStore
+from server.app import make_app
+from server.commands.estimate import lone_estimator
+from server.http_server import HttpServer
+from tests.estimator.served import plain_entry, power_request
+from tests.server.commands.processes import (
+    Command,
+    eventually,
+    figures,
+    free_port,
+    short_folder,
+)
+
+
+@pytest.fixture
+def models() -> ModelStore:
+    """A model of 26 W at 1,024 ms of processor time per second."""
+    models = ModelStore(InMemoryStore())
+    publish(models, 10.0)
+    return models
+
+
+def publish(models: ModelStore, idle_watts: float) -> None:
+    entry = plain_entry(idle_watts=idle_watts)
+    models.publish(Artifact(entry.manifest, entry.model))
+
+
+@pytest.fixture
+def server(models: ModelStore) -> Iterator[HttpServer]:
+    app = make_app(Catalog(models), models, refresh_seconds=0.01)
+    with HttpServer(app, "127.0.0.1", 0) as server:
+        yield server
+
+
+def package(path: Path) -> float | None:
+    """What the socket says of 1,024 ms per second, None as long as it says nothing good."""
+    try:
+        answer: dict[str, Any] = ask(path, power_request([[1024.0]]))
+    except WattstreamError:
+        return None
+    return None if answer["msg"] else float(answer["powers"]["package"][0])
+
+
+@pytest.mark.slow
+def test_models_come_from_the_server_and_last_without_it(
+    models: ModelStore, server: HttpServer
+) -> None:
+    port = free_port()
+    with short_folder() as folder:
+        path = folder / "e.sock"
+        words = ["estimate", "--models", server.url, "--socket", path, "--metrics-port", port]
+        with Command(folder, words) as first:
+            assert eventually(lambda: package(path)) == 26
+            publish(models, 20.0)
+
+            def is_new() -> bool:
+                # The server's catalog is refreshed often, the estimator when it is told to.
+                first.process.send_signal(signal.SIGHUP)
+                return package(path) == 36
+
+            eventually(is_new)
+            found = figures(f"http://127.0.0.1:{port}")
+            assert found["wattstream_estimator_models"] == 1
+            assert found["wattstream_estimator_requests_total"] > 1
+            assert first.stop(signal.SIGTERM) == 0
+        assert not path.exists()
+        words[2] = "http://127.0.0.1:1"
+        with Command(folder, words) as second:
+            assert eventually(lambda: package(path)) == 36
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: figures(url)["wattstream_estimator_refresh_failures_total"] >= 1)
+            assert second.stop(signal.SIGTERM) == 0
+        assert second.said.count("Connection refused") == 1
+
+
+def test_settings_reach_the_estimator(tmp_path: Path) -> None:
+    settings = Settings(
+        data=str(tmp_path),
+        socket=(str(tmp_path / "e.sock"),),
+        socket_mode="0600",
+        socket_group="0",
+        models="http://127.0.0.1:1",
+        models_interval=7.0,
+        metrics_port=1234,
+    )
+    estimator = lone_estimator(settings)
+    assert estimator._access == Access(0o600, -1, 0)
+    assert estimator._metrics_port == 1234
+    assert estimator._refresher._interval == 7.0
+    assert (tmp_path / "estimator").is_dir()
+
+
+def test_a_folder_that_cannot_be_written_costs_the_memory_of_models_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "estimator").write_text("in the way")
+    lone_estimator(Settings(data=str(tmp_path), models="http://127.0.0.1:1"))
+    assert "models are not kept for the next start" in caplog.text
