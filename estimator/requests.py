@@ -14,8 +14,8 @@ from estimator.arrays import Floats
 from estimator.errors import RequestError
 from estimator.vocabulary import OUTPUT_TYPES
 
-MOST_NUMBERS: Final = 1_000_000
-"""A request of more values is refused unread: they would take 100 bytes of memory each."""
+MOST_NUMBERS: Final = 250_000
+"""A request of more values is refused unread: to read them would hold up everybody else."""
 
 _FEW: Final = 64
 """So few numbers are looked through faster without arrays."""

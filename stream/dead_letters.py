@@ -13,6 +13,9 @@ from estimator.errors import RecordError
 from stream.log.protocol import Log, Message, Outgoing
 from stream.records import DEAD_TOPIC
 
+MOST_BYTES: Final = 1_000_000
+"""Of a longer record only so much is kept: a letter with its headers must fit into any log."""
+
 REASON_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("v is ",),
     "future": ("at is ",),
@@ -109,5 +112,9 @@ def _outgoing(message: Message, reason: str) -> Outgoing:
         "offset": str(message.offset),
         "appended_ms": str(message.appended_ms),
     }
+    value = message.value
+    if len(value) > MOST_BYTES:
+        added["truncated"] = f"{len(value)} bytes, the first {MOST_BYTES} are here"
+        value = value[:MOST_BYTES]
     headers = tuple((name, text.encode(errors="replace")) for name, text in added.items())
-    return Outgoing(message.key, message.value, headers + message.headers)
+    return Outgoing(message.key, value, headers + message.headers)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from estimator.errors import RecordError
 from stream.log.protocol import Outgoing
 from stream.records import POWER_TOPIC, USAGE_TOPIC, UsageRecord, encode
 from stream.sources.protocol import Record
+
+_log = logging.getLogger(__name__)
 
 
 class Appender(Protocol):
     """The part of a log that a collector needs."""
 
     def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append all of them, durably; ``LogUnavailableError`` if it cannot."""
+        """Append all of them, durably; ``LogUnavailableError`` if it cannot.
+
+        ``RecordError`` if it will never take some of them: it has all others then.
+        """
         ...
 
 
@@ -34,6 +41,8 @@ class Outbox:
         self._waiting: deque[tuple[str, Outgoing]] = deque()
         self.appended = 0
         self.dropped = 0
+        self.refused = 0
+        """Appends of which the log took all but some records, which it never will."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -54,13 +63,21 @@ class Outbox:
             done: set[str] = set()
             try:
                 for topic, messages in topics.items():
-                    self._log.append_many(topic, messages)
+                    self._append(topic, messages)
                     done.add(topic)
-                    self.appended += len(messages)
             finally:
                 for _ in batch:
                     self._waiting.popleft()
                 self._waiting.extendleft(item for item in reversed(batch) if item[0] not in done)
+
+    def _append(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        try:
+            self._log.append_many(topic, messages)
+        except RecordError as error:
+            # The log has all others; offering this one again would end the same way for ever.
+            _log.warning("the log refuses a record for %s: %s", topic, error)
+            self.refused += 1
+        self.appended += len(messages)
 
     def trim(self, capacity: int) -> int:
         """Drop the oldest records beyond the capacity; how many is returned and counted."""

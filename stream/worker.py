@@ -100,7 +100,8 @@ class Worker:
         def at_end(place: int) -> bool:
             topic = TOPICS[place]
             where = TopicPartition(topic, number)
-            return self._has_read(number, place, self._parts.log.end_offsets(topic)[where])
+            end = self._parts.log.end_offsets(topic)[where]
+            return self._has_read(number, place, end, idle=True)
 
         return Merge(self._parts.clock, at_end)
 
@@ -129,8 +130,11 @@ class Worker:
         total = sum(end for by_place in ends.values() for end in by_place.values()) - started
         reader = self._reader()
         try:
-            while not self._mark_ended(ends):
-                self._take(reader.poll(_POLLED, 1.0), reader)
+            idle = True
+            while not self._mark_ended(ends, idle):
+                messages = reader.poll(_POLLED, 1.0)
+                idle = not messages
+                self._take(messages, reader)
                 if progress is not None:
                     progress(self._position() - started, total)
             if progress is not None:
@@ -145,12 +149,15 @@ class Worker:
         """How many messages have been processed or skipped, over all partitions and topics."""
         return sum(sum(shard.positions.values()) for shard in self.shards.values())
 
-    def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]]) -> bool:
-        """Note which topics have been read to their end; whether all of them have."""
+    def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]], idle: bool) -> bool:
+        """Note which topics have been read to their end; whether all of them have.
+
+        What retention has deleted never comes: that is asked for, when nothing else did.
+        """
         for number, merge in self._merges.items():
             for place, topic in enumerate(TOPICS):
                 end = ends[topic][TopicPartition(topic, number)]
-                merge.ended[place] = self._has_read(number, place, end)
+                merge.ended[place] = self._has_read(number, place, end, idle)
             self._process(number)
         return all(all(merge.ended) for merge in self._merges.values())
 
@@ -205,11 +212,11 @@ class Worker:
                 raise
             self._dirty = True
 
-    def _has_read(self, number: int, place: int, end: int) -> bool:
+    def _has_read(self, number: int, place: int, end: int, idle: bool) -> bool:
         """Whether all messages of a topic up to an end have been polled, or are deleted by now."""
         where = TopicPartition(TOPICS[place], number)
         return self._polled_to[where] >= end or (
-            self._parts.log.begin_offsets(where.topic)[where] >= end
+            idle and self._parts.log.begin_offsets(where.topic)[where] >= end
         )
 
     def _waiting(self, number: int, place: int) -> int:

@@ -118,5 +118,7 @@ def _set_up_logging(settings: Settings) -> None:
         stream=sys.stderr,
         force=True,
     )
+    # Its errors reach us as exceptions; in the log they would stand once more, without context.
+    logging.getLogger("kafka").propagate = False
     for chatty in ("httpx", "httpcore", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

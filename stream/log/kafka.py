@@ -113,11 +113,11 @@ class KafkaLog:
 
     def begin_offsets(self, topic: str) -> dict[TopicPartition, int]:
         """The offset of the earliest message left in each partition (the end's, if none is)."""
-        return self._admin.offsets(topic, self.partitions(topic), EARLIEST)
+        return self._admin.offsets(topic, self._info(topic).partitions, EARLIEST)
 
     def end_offsets(self, topic: str) -> dict[TopicPartition, int]:
         """The offset that the next message of each partition will have."""
-        return self._admin.offsets(topic, self.partitions(topic), LATEST)
+        return self._admin.offsets(topic, self._info(topic).partitions, LATEST)
 
     def offsets_for_time(self, topic: str, appended_ms: int) -> dict[TopicPartition, int]:
         """The first offset appended at that Unix time in ms or later; the end's, if none is."""

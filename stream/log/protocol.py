@@ -85,7 +85,10 @@ class Log(Protocol):
         ...
 
     def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append all of them, durably, before returning; ``LogUnavailableError`` if it cannot."""
+        """Append all of them, durably, before returning; ``LogUnavailableError`` if it cannot.
+
+        ``RecordError`` if some are of a kind or size that the log never takes: it has all others.
+        """
         ...
 
     def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:

@@ -129,7 +129,7 @@ def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "file", "file:", "file://", "/a/folder", "s3://bucket/x", "file://host/x", "memory"]
+    "url", ["", "file", "file:", "file://", "/a/folder", "s4://bucket/x", "file://host/x", "memory"]
 )
 def test_other_urls_are_misuse(url: str) -> None:
     with pytest.raises(MisuseError, match=f"store is '{url}'"):

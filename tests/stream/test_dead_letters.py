@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, RecordError
-from stream.dead_letters import DeadLetter, DeadLetters, describe, reason_kind
+from stream.dead_letters import MOST_BYTES, DeadLetter, DeadLetters, describe, reason_kind
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
@@ -133,3 +133,15 @@ def test_every_reason_of_a_usage_record_has_a_kind(name: str) -> None:
 @pytest.mark.parametrize("name", BAD_POWER)
 def test_every_reason_of_a_power_record_has_a_kind(name: str) -> None:
     assert reason_kind(reason_of_power(name)) != "other"
+
+
+def test_a_letter_too_long_for_a_log_is_cut_and_says_so() -> None:
+    with MemoryLog() as log:
+        log.create_topics([TopicSpec(DEAD_TOPIC, 1)])
+        value = bytes(3_000_000)
+        message = Message("wattstream.usage", 2, 7, 1, "n", value)
+        DeadLetters(log).send(message, "JSON is malformed")
+        (found,) = log.reader({TopicPartition(DEAD_TOPIC, 0): 0}).poll(10, 1.0)
+        assert len(found.value) == MOST_BYTES
+        assert dict(found.headers)["truncated"].startswith(b"3000000 bytes")
+        assert describe(found).offset == 7
