@@ -38,7 +38,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log: Annotated[
         str,
         _help(
-            "The log: `sqlite:///path`, `kafka://host:9092`, `memory:`; empty for `log.sqlite` in the data folder"
+            "The log: `sqlite:///path`, `kafka://host:9092`, `memory:`;"
+            " empty for `log.sqlite` in the data folder"
         ),
     ] = ""
     store: Annotated[
