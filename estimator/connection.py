@@ -208,6 +208,8 @@ class Connection:
             self._gone()
             return
         if sent < len(body):
+            # However long the answer took to make, its reader has a whole deadline to read it.
+            self.renew()
             self._unsent = memoryview(body)[sent:]
             self._watch(_WRITABLE)
 

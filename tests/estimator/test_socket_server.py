@@ -559,3 +559,25 @@ def test_a_service_manager_is_told(path: Path) -> None:
     stop.set()
     thread.join()
     assert notifier.told[-1] == "stopping"
+
+
+def test_who_waited_long_for_an_answer_has_time_to_read_it(path: Path) -> None:
+    deadline, answer = 1.5, b'{"msg":"' + b"x" * 2_000_000 + b'"}'
+
+    class Slow(Answerer):
+        """Takes almost as long as the deadline, as a large request may on a busy machine."""
+
+        def respond(self, data: bytes) -> Answer:
+            time.sleep(0.9 * deadline)
+            return Answer(answer, 1, "")
+
+    slow = Slow(Shelf(plain_entry()))
+    with (
+        EstimatorServer(slow, [path], limits=Limits(deadline_seconds=deadline)),
+        connected(path) as connection,
+    ):
+        connection.sendall(b'{"values":[' + b" " * LARGE_BYTES + b"]}")
+        first = connection.recv(1)
+        time.sleep(deadline / 3)  # Several looks at the deadlines pass.
+        connection.shutdown(socket.SHUT_WR)
+        assert first + read_all(connection) == answer
