@@ -35,7 +35,7 @@ ANSWER: Final = (
     b'"msg":"","core_ratio":1}'
 )
 PATIENT: Final = 30.0
-DEADLINE: Final = 0.3
+DEADLINE: Final = 3.0
 
 Try = Callable[[Path], None]
 TRIES: dict[str, Try] = {}

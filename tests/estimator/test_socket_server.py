@@ -56,7 +56,7 @@ def server(path: Path) -> Iterator[EstimatorServer]:
 @pytest.fixture
 def hasty(path: Path) -> Iterator[EstimatorServer]:
     """A server that hangs up soon."""
-    with made(path, limits=Limits(deadline_seconds=0.3, most_bytes=1 << 20)) as server:
+    with made(path, limits=Limits(deadline_seconds=1.0, most_bytes=1 << 20)) as server:
         yield server
 
 
