@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from estimator.archive import pack, pack_arrays, unpack, unpack_arrays
@@ -77,7 +78,7 @@ def encode(artifact: Artifact) -> bytes:
     tree, arrays = _take_apart(state)
     npz = pack_arrays(arrays)
     document = _Document(
-        **{name: getattr(manifest, name) for name in manifest.__struct_fields__},
+        **asdict(manifest),
         arrays_sha256=digest(npz),
         model=tree,
     )

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from estimator.artifact import Line
 from estimator.catalog import Entry
 from estimator.errors import DamagedError, NoModelError
@@ -37,7 +39,7 @@ def weights_answer(entry: Entry) -> dict[str, Any]:
     machine = manifest.machine
     return {
         "model_name": f"{LINEAR_TRAINER}_{entry.number}",
-        "machine_spec": {name: getattr(machine, name) for name in machine.__struct_fields__},
+        "machine_spec": asdict(machine),
         **{name: {"All_Weights": _all_weights(lines[name])} for name in names},
     }
 

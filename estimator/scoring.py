@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import asdict
 
 from estimator.arrays import Floats, State
 
@@ -138,5 +139,4 @@ class Scores:
 
 def as_json(errors: Errors) -> Mapping[str, float | None]:
     """The errors with null for what could not be computed."""
-    values = {name: getattr(errors, name) for name in errors.__struct_fields__}
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {name: value if math.isfinite(value) else None for name, value in asdict(errors).items()}

@@ -17,7 +17,9 @@ from estimator.similarity import Mask, NodeTypeSearch
 
 LINEAR_TRAINER: Final = "SGDRegressorTrainer"
 """What Kepler calls linear weights."""
-ARCHIVE_TRAINERS: Final = frozenset({"Wattstream", LINEAR_TRAINER, "LinearRegressionTrainer"})
+OWN_TRAINER: Final = "Wattstream"
+"""The name by which the whole of a model can be asked for as an archive."""
+ARCHIVE_TRAINERS: Final = frozenset({OWN_TRAINER, LINEAR_TRAINER, "LinearRegressionTrainer"})
 """Trainers that may be asked for beside the names of experts; the whole model is the answer."""
 KEPLER_COMPONENTS: Final = ("package", "core", "uncore", "dram", "platform")
 """The components that Kepler's weights may have."""

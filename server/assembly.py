@@ -103,7 +103,6 @@ def make_worker(
         checkpoints=Checkpoints(store, GROUP),
         publisher=Publisher(ModelStore(store)),
         dead_letter=DeadLetters(log).send,
-        group=GROUP,
         lateness_seconds=settings.lateness,
         commit_seconds=settings.commit_interval,
         observer=LiveObserver(live) if live is not None else None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -16,15 +15,13 @@ from estimator.catalog import Catalog, Entry
 from estimator.choice import chosen_by
 from estimator.errors import RequestError
 from estimator.model_filter import Filter, parse_filter
+from estimator.shelf import OWN_TRAINER
 from estimator.vocabulary import (
     FEATURE_GROUPS,
     OUTPUT_TYPES,
     SOURCE_COMPONENTS,
     canonical_source,
 )
-
-TRAINER: Final = "Wattstream"
-"""The name by which ``POST /model`` can be asked for the whole of a model as an archive."""
 
 Ranked = Mapping[tuple[str, str, str], Sequence[Entry]]
 """Energy source, output type and feature group to the models of all machines, best first."""
@@ -77,7 +74,7 @@ class _Wanted:
                 among = ranked.get((self.source, output_type, group), ())
                 found = next(filter(self._fits, among), None)
                 if found is not None:
-                    best[output_type][group] = f"{TRAINER}_{found.number}"
+                    best[output_type][group] = f"{OWN_TRAINER}_{found.number}"
         return best
 
     def _fits(self, entry: Entry) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from msgspec.structs import asdict
+
 from estimator.arrays import Floats, State
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.power_track import Track, restore_track
@@ -54,7 +56,7 @@ class Node:
 def node_state(node: Node) -> State:
     """Plain data from which `restored_node` makes the same node again."""
     return {
-        "machine": {name: getattr(node.machine, name) for name in MachineSpec.__struct_fields__},
+        "machine": asdict(node.machine),
         "usage": None if node.usage is None else node.usage.state(),
         "meters": {
             source: {

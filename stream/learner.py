@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import asdict
 
 from estimator.arrays import Floats, State
 from estimator.errors import MisuseError
@@ -125,10 +126,10 @@ class Learner:
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
-            "machines": {name: _fields(machine) for name, machine in self.machines.items()},
+            "machines": {name: asdict(machine) for name, machine in self.machines.items()},
             "models": [
                 {
-                    "key": _fields(key),
+                    "key": asdict(key),
                     "features": model.features,
                     "components": model.components,
                     "model": model.state(),
@@ -156,7 +157,3 @@ class Learner:
             model = PowerModel(saved["features"], saved["components"], self._pool.banks)
             model.restore(saved["model"])
             self.models[ModelKey(**saved["key"])] = model
-
-
-def _fields(struct: MachineSpec | ModelKey) -> State:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from msgspec.structs import asdict
 
 from estimator.arrays import State
 from estimator.machine import MachineSpec
@@ -53,8 +54,7 @@ class Round:
 
 
 def _sample_state(sample: Sample) -> State:
-    machine = {name: getattr(sample.machine, name) for name in MachineSpec.__struct_fields__}
-    return {**sample._asdict(), "machine": machine}
+    return {**sample._asdict(), "machine": asdict(sample.machine)}
 
 
 def _restored_sample(state: State) -> Sample:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import asdict
 
 from estimator.arrays import Floats, State
 from estimator.machine import MachineSpec
@@ -53,9 +54,7 @@ class Reading(NamedTuple):
         """Plain data from which `restore_reading` makes the same reading again."""
         return {
             "at": self.at,
-            "machine": {
-                name: getattr(self.machine, name) for name in MachineSpec.__struct_fields__
-            },
+            "machine": asdict(self.machine),
             "node_names": self.layout.node_names,
             "workload_names": self.layout.workload_names,
             "node": self.node,

@@ -18,7 +18,7 @@ from stream.learner import Observer, Pool
 from stream.log.protocol import Log, Message, Reader, TopicPartition
 from stream.merge import Merge
 from stream.publisher import Publisher
-from stream.records import POWER_TOPIC, USAGE_TOPIC
+from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC
 from stream.shard import DeadLetter, Shard, read
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Parts:
     checkpoints: Checkpoints
     publisher: Publisher | None
     dead_letter: DeadLetter
-    group: str = "wattstream"
+    group: str = GROUP
     lateness_seconds: float = LATENESS_SECONDS
     commit_seconds: float = 10.0
     observer: Observer | None = None

@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,7 @@ import typer
 
 from estimator import __version__
 from estimator.errors import MisuseError
-from estimator.settings import Settings, load, table
+from estimator.settings import Row, Settings, load, table
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -33,8 +33,9 @@ def make() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_before_any)
+    rows = {row.name: row for row in table()}
     for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics):
-        _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS)
+        _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS, rows)
     return app
 
 
@@ -55,14 +56,16 @@ def _before_any(
     """Take the options that go before any command."""
 
 
-def _register(app: typer.Typer, name: str, run: Command, names: tuple[str, ...]) -> None:
+def _register(
+    app: typer.Typer, name: str, run: Command, names: tuple[str, ...], rows: Mapping[str, Row]
+) -> None:
     """Add a command: its own parameters, and a flag for each of the settings it heeds."""
     own = [
         parameter
         for parameter in inspect.signature(run, eval_str=True).parameters.values()
         if parameter.name != "settings"
     ]
-    flags = [_flag(setting) for setting in ("config", *names, "log_level")]
+    flags = [_flag(setting, rows) for setting in ("config", *names, "log_level")]
 
     def command(**given: Any) -> int | None:
         config = given.pop("config")
@@ -87,13 +90,13 @@ def _given(value: Any) -> Any:
     return tuple(part.strip() for one in value for part in one.split(",") if part.strip()) or None
 
 
-def _flag(name: str) -> inspect.Parameter:
+def _flag(name: str, rows: Mapping[str, Row]) -> inspect.Parameter:
     """The flag of a setting; not given, the environment, the file or the default decides."""
     kind: Any
     if name == "config":
         kind, text = Path, "TOML file with settings"
     else:
-        row = next(row for row in table() if row.name == name)
+        row = rows[name]
         default = getattr(Settings(), name)
         kind = list[str] if isinstance(default, tuple) else type(default)
         text = f"{row.help} [{row.environment}]"

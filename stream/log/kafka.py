@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from estimator.errors import LogUnavailableError, NotFoundError
+from stream.log.closing import Closing
 from stream.log.kafka_admin import EARLIEST, LATEST, KafkaAdmin, TopicInfo
 from stream.log.kafka_clients import Connector
 from stream.log.kafka_reader import KafkaReader
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _PING_SECONDS: Final = 1.0
 
 
-class KafkaLog:
+class KafkaLog(Closing):
     """A ``Log`` on Kafka 2.4 or later, named ``kafka://host:port[,host:port]``.
 
     Nothing is connected until it is needed. Whatever needs the cluster raises
@@ -141,17 +141,6 @@ class KafkaLog:
         """Close the connections; readers close their own."""
         self._admin.close()
         self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check(self, topics: Sequence[TopicSpec]) -> dict[str, int]:
         """Which of the topics exist, by partitions; ``MisuseError`` if one has others."""

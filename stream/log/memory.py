@@ -7,17 +7,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from threading import Condition
-from types import TracebackType
-from typing import Self
 
 from estimator.errors import NotFoundError
+from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
 from stream.log.topics import check_topic
 
 
-class MemoryLog:
+class MemoryLog(Closing):
     """A ``Log`` in memory, safe to share between threads. ``clock`` gives Unix seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -106,17 +105,6 @@ class MemoryLog:
 
     def close(self) -> None:
         """Nothing to give back; what was appended stays as long as the object does."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _spec(self, topic: str) -> TopicSpec:
         spec = self._specs.get(topic)

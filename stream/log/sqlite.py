@@ -6,11 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from estimator.errors import NotFoundError
 from stream.log import sqlite_partition
+from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Outgoing, TopicPartition, TopicSpec
@@ -24,7 +24,7 @@ PRUNE_AT_MOST: Final = 512
 """Messages of a partition that one step deletes: more than are appended between two steps."""
 
 
-class SqliteLog:
+class SqliteLog(Closing):
     """A ``Log`` in one SQLite file, in WAL mode and synced at every append.
 
     An append is one transaction: it survives a kill and a power cut whole, or leaves nothing.
@@ -150,17 +150,6 @@ class SqliteLog:
     def close(self) -> None:
         """Close the file; readers close their own connections. What was appended stays."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ids(self, topic: str) -> dict[TopicPartition, int]:
         if topic not in self._known:

@@ -11,7 +11,6 @@ from typing import Final
 
 from estimator.discovery import discover_machine
 from estimator.errors import MisuseError, SourceUnavailableError
-from estimator.machine import MachineSpec
 from estimator.settings import Settings
 from stream.records import PowerRecord, UsageRecord
 from stream.sources import hwmon, procfs, rapl
@@ -100,7 +99,7 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     if kind == "kepler" and rest:
         if not metered:
             return [KeplerSource(rest, settings.node or None, every)]
-        return [OnlyUsage(KeplerSource(rest, node, every, _machine(proc, sysfs)))]
+        return [OnlyUsage(KeplerSource(rest, node, every, discover_machine(proc, sysfs)))]
     if kind in ("trace", "recorded") and rest:
         pace: Pace = "fastest" if kind == "trace" else "recorded"
         return [TraceSource(Path(rest), settings.node or "trace", pace=pace)]
@@ -129,10 +128,6 @@ def _simulated(word: str, rest: str, every: float, past_seconds: float) -> list[
     if not rest.isdecimal() or int(rest) < 1:
         raise MisuseError(f"source {word!r}: {rest!r} is no number of nodes")
     return list(simulated_fleet(int(rest), interval_seconds=every))
-
-
-def _machine(proc: Path, sysfs: Path) -> MachineSpec:
-    return discover_machine(proc, sysfs)
 
 
 def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -> list[str]:

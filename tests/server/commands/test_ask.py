@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from estimator.answering import Answerer
+from estimator.client import ask
 from estimator.socket_server import EstimatorServer
-from tests.estimator.served import MACHINE, Shelf, plain_entry
+from tests.estimator.served import MACHINE, Shelf, plain_entry, power_request
 from tests.server.commands.inside import Run
+
+
+def answering(path: Path) -> Path:
+    """The path, once the estimator in its thread has said all it says when it begins."""
+    ask(path, power_request([[1.0]]))
+    return path
 
 
 @pytest.fixture
@@ -17,7 +24,7 @@ def socket(tmp_path: Path) -> Iterator[Path]:
     """An estimator of a model with 10 W idle, and 1 W for each 64 ms/s, in ``package``."""
     shelf = Shelf(plain_entry(), plain_entry("acpi"))
     with EstimatorServer(Answerer(shelf, MACHINE), [tmp_path / "s"]) as server:
-        yield server.paths[0]
+        yield answering(server.paths[0])
 
 
 def test_the_answer_is_lines_of_components_and_watts(wattstream: Run, socket: Path) -> None:
