@@ -130,6 +130,17 @@ def test_who_stays_away_loses_what_it_had(join: Join) -> None:
     eventually(lambda: one.has == (0, 1, 2, 3))
 
 
+def test_a_step_that_takes_longer_than_a_session_loses_nothing(
+    join: Join, topics: list[str]
+) -> None:
+    one, two = join("one"), join("two")
+    eventually(lambda: (one.has, two.has) == ((0, 1), (2, 3)))
+    one.stop()  # it learns, and has no time to poll; heartbeats go on
+    time.sleep(2 * SESSION_SECONDS)
+    one.membership.commit({TopicPartition(topics[0], 0): 3})
+    assert two.has == (2, 3)
+
+
 def test_who_is_started_under_a_name_in_use_shuts_the_older_out(
     join: Join, topics: list[str]
 ) -> None:
