@@ -11,15 +11,8 @@ import sys
 import time
 
 BENCHES = (
-    "learning",
-    "fleet",
-    "evaluate",
-    "log",
-    "kafka",
-    "sharing",
-    "socket",
-    "estimator",
-    "http",
+    *("learning", "fleet", "evaluate", "log", "kafka", "sharing"),
+    *("socket", "estimator", "http"),
 )
 
 
