@@ -16,7 +16,7 @@ from stream.checkpoint import Checkpoints
 from stream.join import LATENESS_SECONDS
 from stream.learner import Observer, Pool
 from stream.log.protocol import Log, Message, Reader, TopicPartition
-from stream.merge import Merge
+from stream.merge import Entry, Merge
 from stream.publisher import Publisher
 from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC
 from stream.shard import DeadLetter, Shard, read
@@ -50,6 +50,7 @@ class Parts:
     checkpoints: Checkpoints
     publisher: Publisher | None
     dead_letter: DeadLetter
+    read: Callable[[Message], Entry] = read
     group: str = GROUP
     lateness_seconds: float = LATENESS_SECONDS
     commit_seconds: float = 10.0
@@ -120,10 +121,12 @@ class Worker:
         finally:
             reader.close()
 
-    def run_to_end(self, progress: Progress | None = None) -> None:
-        """Learn all that is in the log now, as if nothing would ever follow; do not commit.
+    def run_to_end(self, progress: Progress | None = None, *, commits: bool = False) -> bool:
+        """Learn all that is in the log now, as if nothing would ever follow; False if stopped.
 
-        ``progress`` is told how many messages have been learned, and of how many, now and then.
+        It commits every ``commit_seconds`` if it is told to; the last commit is the caller's, also
+        when ``stop`` was set before the end. ``progress`` is told how many messages have been
+        learned, and of how many, now and then.
         """
         ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
         started = self._position()
@@ -132,18 +135,29 @@ class Worker:
         try:
             idle = True
             while not self._mark_ended(ends, idle):
+                if self._parts.stop.is_set():
+                    return False
                 messages = reader.poll(_POLLED, 1.0)
                 idle = not messages
                 self._take(messages, reader)
                 if progress is not None:
                     progress(self._position() - started, total)
+                if commits:
+                    self._commit_in_time()
+            self._finish(ends)
             if progress is not None:
                 progress(self._position() - started, total)
-            for shard in self.shards.values():
-                shard.learner.flush()
-            self._dirty = True  # by what was flushed, even where nothing new was read
         finally:
             reader.close()
+        return True
+
+    def _finish(self, ends: dict[str, dict[TopicPartition, int]]) -> None:
+        """Learn the rounds under way; what retention had deleted unread counts as skipped."""
+        for number, shard in self.shards.items():
+            for topic in TOPICS:
+                shard.skip_to(topic, ends[topic][TopicPartition(topic, number)])
+            shard.learner.flush()
+        self._dirty = True  # by what was flushed, even where nothing new was read
 
     def _position(self) -> int:
         """How many messages have been processed or skipped, over all partitions and topics."""
@@ -179,9 +193,12 @@ class Worker:
         """Poll once and learn what came; commit when it is time. How many messages came."""
         messages = reader.poll(_POLLED, timeout_seconds)
         self._take(messages, reader)
+        self._commit_in_time()
+        return len(messages)
+
+    def _commit_in_time(self) -> None:
         if self._parts.clock() - self._committed_at >= self._parts.commit_seconds:
             self.commit()
-        return len(messages)
 
     def _take(self, messages: Sequence[Message], reader: Reader) -> None:
         for message in messages:
@@ -201,7 +218,7 @@ class Worker:
         while True:
             for place, messages in enumerate(unread):
                 if messages and not merge.waiting(place):
-                    merge.add(place, read(messages.popleft()))
+                    merge.add(place, self._parts.read(messages.popleft()))
             entry = merge.next()
             if entry is None:
                 return
