@@ -67,7 +67,7 @@ def _lines(model: PowerModel) -> dict[str, Line]:
     }
 
 
-def _owners(shards: Sequence[Shard]) -> dict[ModelKey, list[Shard]]:
+def owners_by_key(shards: Sequence[Shard]) -> dict[ModelKey, list[Shard]]:
     """The shards that have a model of each key, as far as the models are of one shape."""
     owners: dict[ModelKey, list[Shard]] = {}
     for shard in shards:
@@ -110,7 +110,7 @@ class Publisher:
         Nodes of one type lie in several partitions: their models are merged into one.
         """
         made = 0
-        for key, owners in _owners(shards).items():
+        for key, owners in owners_by_key(shards).items():
             models = [shard.learner.models[key] for shard in owners]
             samples = sum(model.samples for model in models)
             if samples < FEWEST_SAMPLES or samples == self._published.get(key):
