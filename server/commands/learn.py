@@ -9,7 +9,7 @@ import typer
 
 from estimator.errors import WattstreamError
 from estimator.settings import Settings
-from server.commands.running import learning, stopped_by_signals, wait
+from server.commands.running import INTERRUPTED, learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,12 @@ def run(
         worker = assembly.make_worker(settings, log, assembly.store_of(settings), stop)
         watcher = Watcher(log, worker, None)
         if once:
-            worker.run_to_end()
+            ended = worker.run_to_end()
             if not worker.commit():
                 raise WattstreamError(f"store {settings.store_url}: the checkpoint was not written")
+            if not ended:
+                _log.warning("interrupted before the end; what was learned is committed")
+                return INTERRUPTED
         else:
             with learning(worker, watcher, stop):
                 _log.info("learning from %s", settings.log_url)

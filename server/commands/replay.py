@@ -15,7 +15,7 @@ from estimator.settings import Settings
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table
 from server.commands.pace import shown
-from server.commands.running import stopped_by_signals
+from server.commands.running import INTERRUPTED, stopped_by_signals
 
 if TYPE_CHECKING:
     from stream.replay_plan import Plan
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 SETTINGS = ("data", "log", "store", "lateness", "commit_interval", "experts")
 
-INTERRUPTED = 130
+_KEY = ("node_type", "source", "output_type", "feature_group")
 
 
 def run(
@@ -61,6 +61,7 @@ def run(
 ) -> int:
     """Learn a stretch of the log anew, apart from live learners and models, and report."""
     from server import assembly
+    from stream.pools import pool
     from stream.replay import plan_of
     from stream.replay_plan import Asked, default_name
     from stream.replay_report import check_learned, replay_report
@@ -74,6 +75,7 @@ def run(
         lateness=settings.lateness,
         experts=settings.experts,
     )
+    pool(settings.experts)  # Before anything is kept: a wrong word must leave no trace.
     now = time.time()
     name = default_name(asked, now) if into is None else check_namespace(into)
     relax_garbage_collection()
@@ -131,7 +133,7 @@ def _begin(plan: Plan, name: str, done: int, total: int) -> None:
 
 def _print(report: dict[str, Any]) -> None:
     rows = [
-        [model["model"], component, str(model["samples"]), *error_cells(errors)]
+        [*(model[name] for name in _KEY), component, str(model["samples"]), *error_cells(errors)]
         for model in report["models"]
         for component, errors in model["components"].items()
     ]
@@ -139,7 +141,8 @@ def _print(report: dict[str, Any]) -> None:
         f"{report['from']} to {report['to']}, namespace {report['namespace']}: "
         f"next-sample errors, then served MAE in W by model age"
     )
-    print_table(["model", "component", "samples", *ERROR_COLUMNS], rows, title)
+    columns = ["node type", "source", "output", "group", "component", "samples", *ERROR_COLUMNS]
+    print_table(columns, rows, title)
     for line in _summary(report):
         sys.stdout.write(line + "\n")
 

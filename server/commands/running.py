@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from estimator.errors import WattstreamError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # The estimator's command comes here too and must not load th
     from stream.worker import Worker
 
 _log = logging.getLogger(__name__)
+
+INTERRUPTED: Final = 130
+"""The exit status of what was to come to an end and was stopped before, as shells have it."""
 
 
 def wait(stop: threading.Event) -> None:

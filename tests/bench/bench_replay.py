@@ -1,7 +1,8 @@
 """A replay of a topic beside a live learner of the same topic, and its memory meanwhile.
 
 ``python -m tests.bench.bench_replay [RECORDS [ROUNDS]]`` (or ``REPLAY_RECORDS``; 100,000 without).
-One broker, one run, a process for each turn; it needs ``java``, and ``mvn`` once.
+One broker, one run, a process for each turn; it needs ``java``, and ``mvn`` once. Both turns run at
+once with ``--together``: on a machine that others load, that alone makes their times comparable.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ ROUNDS = 2
 EVERY_SECONDS = 0.25
 
 
-def run(records: int, rounds: int) -> None:
+def run(records: int, rounds: int, together: bool) -> None:
     """Print records a second of both, their ratio, and the replay's memory."""
     steps = max(2, records // (2 * NODES))
     with (
@@ -56,7 +57,7 @@ def run(records: int, rounds: int) -> None:
             f"{PARTITIONS} partitions, commits every {COMMIT_SECONDS:g} s"
         )
         print(f"  {'':10} {'records/s':>10} {'cpu us':>7}   MiB at 25, 50, 75, 100 %")
-        turns = [_turn(kind, broker.url, folder) for _ in range(rounds) for kind in CHILDREN]
+        turns = [t for _ in range(rounds) for t in _turn(broker.url, folder, together)]
     assert len({turn["samples"] for turn in turns}) == 1, turns
     live, replay = (max(t["rate"] for t in turns if t["kind"] == kind) for kind in CHILDREN)
     cpu = [min(t["cpu_us"] for t in turns if t["kind"] == kind) for kind in CHILDREN]
@@ -78,11 +79,24 @@ def _fill(url: str, steps: int) -> int:
     return size
 
 
-def _turn(kind: str, url: str, folder: str) -> dict[str, Any]:
+def _start(kind: str, url: str, folder: str) -> subprocess.Popen[bytes]:
     place = f"file://{folder}/{kind}-{time.monotonic_ns()}"
     command = [sys.executable, "-m", "tests.bench.bench_replay", kind, url, place]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    found: dict[str, Any] = {"kind": kind, **json.loads(done.stdout)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def _turn(url: str, folder: str, together: bool) -> list[dict[str, Any]]:
+    """Live and replay, one after the other or at once; what each has told."""
+    if together:
+        running = {kind: _start(kind, url, folder) for kind in CHILDREN}
+        return [_told(kind, process) for kind, process in running.items()]
+    return [_told(kind, _start(kind, url, folder)) for kind in CHILDREN]
+
+
+def _told(kind: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    out, _ = process.communicate()
+    assert process.returncode == 0, kind
+    found: dict[str, Any] = {"kind": kind, **json.loads(out)}
     memory = " ".join(f"{mib:.1f}" for mib in found["mib"])
     print(f"  {kind:10} {found['rate']:>10.0f} {found['cpu_us']:>7.1f}   {memory}", flush=True)
     return found
@@ -169,9 +183,11 @@ if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in CHILDREN:
         _child(*sys.argv[1:])
         sys.exit(0)
-    given = [*sys.argv[1:], *("", "")]
+    together = "--together" in sys.argv
+    given = [word for word in sys.argv[1:] if word != "--together"] + ["", ""]
+    records = int(given[0] or os.environ.get("REPLAY_RECORDS", "100000"))
     try:
-        run(int(given[0] or os.environ.get("REPLAY_RECORDS", "100000")), int(given[1] or ROUNDS))
+        run(records, int(given[1] or ROUNDS), together)
     except MissingToolError as error:
         print(f"skipped: {error}")
         sys.exit(0)

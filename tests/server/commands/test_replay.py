@@ -14,7 +14,7 @@ from stream.log.sqlite import SqliteLog
 from tests.server.commands.inside import Outcome, Run
 from tests.server.commands.processes import Command, eventually
 from tests.server.commands.traces import write_trace
-from tests.stream.replays import fill_at_once
+from tests.stream.replays import PARTITIONS, fill_at_once
 
 RANGE = ("--from", "2023-11-14T22:13:50", "--to", "1700000150", "--margin", "inf")
 
@@ -63,16 +63,18 @@ def test_text_is_a_line_for_each_model_and_component(collected: Run) -> None:
     found = collected("replay", "--into", "here")
     assert found.status == 0
     heading, *rows = (line.split("\t") for line in found.out.splitlines())
-    assert heading[:5] == ["model", "component", "samples", "MAE W", "RMSE W"]
-    shown = {tuple(row[:2]): row for row in rows if len(row) == len(heading)}
+    assert heading[:4] == ["node type", "source", "output", "group"]
+    assert heading[4:8] == ["component", "samples", "MAE W", "RMSE W"]
+    shown = {tuple(row[:5]): row for row in rows if len(row) == len(heading)}
+    key = ("node_type", "source", "output_type", "feature_group")
     expected = {
-        (model["model"], component): errors
+        (*(model[name] for name in key), component): errors
         for model in said["models"]
         for component, errors in model["components"].items()
     }
     assert set(shown) == set(expected)
     for place, errors in expected.items():
-        assert shown[place][3] == f"{errors['mae']:.2f}"
+        assert shown[place][6] == f"{errors['mae']:.2f}"
     assert f"{said['samples']} samples of {said['records']} records; read {said['read']}" in (
         found.out
     )
@@ -136,12 +138,14 @@ def test_without_a_namespace_the_times_make_one(collected: Run) -> None:
         (("--from", "now", "--to", "-1d"), "is not before --to"),
         (("--from", "then", "--to", "now"), "time is 'then'"),
         (("--from", "-1d", "--to", "now", "--into", "A"), "namespace is 'A'"),
+        ((*RANGE, "--experts", "oracle"), "expert 'oracle' is unknown"),
     ],
 )
 def test_what_makes_no_sense_is_misuse(collected: Run, words: tuple[str, ...], said: str) -> None:
     found = collected("replay", *words)
     assert found.status == 2
     assert said in found.complaint
+    assert list(Path("wattstream-data").rglob("replay.json")) == []
 
 
 def test_a_range_without_records_is_said_and_keeps_nothing(collected: Run) -> None:
@@ -194,9 +198,21 @@ def test_ctrl_c_commits_and_says_how_to_go_on(wattstream: Run, tmp_path: Path) -
     pointers = tmp_path / "wattstream-data" / "store" / "replays" / "here" / "checkpoints"
     with Command(tmp_path, [*words, "--into", "here", "--commit-interval", "0.05"]) as running:
         eventually(lambda: list(pointers.rglob("current.json")))
-        assert running.stop(signal.SIGINT) == 130
+        assert running.stop(signal.SIGINT, 60) == 130
         assert "to go on: wattstream replay --into here" in running.said
         assert "Traceback" not in running.said
     resumed = wattstream("replay", "--into", "here", "--json")
     assert " of them done before" in resumed.err
     assert {**report(resumed), "namespace": "calm"} == expected
+
+
+@pytest.mark.slow
+def test_learn_once_can_be_interrupted_too(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "wattstream-data" / "log.sqlite") as log:
+        fill_at_once(log, nodes=8, steps=600)
+    words = ["learn", "--once", "--partitions", PARTITIONS]
+    with Command(tmp_path, words) as running:
+        lock = tmp_path / "wattstream-data" / "learner.lock"
+        eventually(lambda: lock.exists() and lock.read_text() == str(running.process.pid))
+        assert running.stop(signal.SIGINT, 60) == 130
+        assert "interrupted before the end" in running.said
