@@ -110,6 +110,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     metrics_port: Annotated[
         int, _help("Port of the estimator's own `/metrics`; 0 for none", ge=0, le=65535)
     ] = 0
+    buffer_records: Annotated[
+        int, _help("Records of a live source that are kept while the log is away", ge=1, le=10**8)
+    ] = 10_000
 
     @property
     def log_url(self) -> str:

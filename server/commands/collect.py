@@ -22,6 +22,7 @@ SETTINGS = (
     "partitions",
     "retention_hours",
     "retention_mib",
+    "buffer_records",
 )
 
 
@@ -41,12 +42,23 @@ def run(
     with (
         stopped_by_signals() as stop,
         assembly.open_topics(settings) as log,
-        Collector(named or assembly.sources_of(automatic(settings), settings), log) as collector,
+        Collector(
+            named or assembly.sources_of(automatic(settings), settings),
+            log,
+            buffer_records=settings.buffer_records,
+        ) as collector,
     ):
         while not (stop.is_set() or collector.join(0.2)):
             pass
     for status in collector.status:
-        _log.info("%s: %d records, %d dropped", status.name, status.records, status.dropped)
+        _log.info(
+            "%s: %d records, %d dropped, %d refused, %d unsure",
+            status.name,
+            status.records,
+            status.dropped,
+            status.refused,
+            status.unsure,
+        )
     if collector.failure is not None:
         raise collector.failure
     return 0

@@ -39,6 +39,7 @@ SETTINGS = (
     "socket_owner",
     "socket_group",
     "metrics_port",
+    "buffer_records",
 )
 
 
@@ -77,7 +78,9 @@ def run(
         live = Live()
         worker = assembly.make_worker(settings, log, store, stop, live)
         collector = Collector(
-            named or assembly.sources_of(automatic(settings), settings, past), log
+            named or assembly.sources_of(automatic(settings), settings, past),
+            log,
+            buffer_records=settings.buffer_records,
         )
         watcher = Watcher(log, worker, collector)
         app = make_app(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -20,33 +19,22 @@ from stream.log.kafka import KafkaLog
 from stream.log.kafka_clients import Connector, parse_servers
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
 from tests.kafka.broker import Broker, Cluster, free_ports
+from tests.kafka.collected import collected
 from tests.kafka.fixtures import need_kafka
 from tests.stream.log.contract import numbered, read_topic, take, values
 
-# kafka-python leaves the sockets of attempts that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+__all__ = ["collected"]
+
+pytestmark = [
+    # kafka-python leaves the sockets of attempts that failed to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 
 TIMEOUT_SECONDS = 2.0
 """Short, so that tests need not wait; generous where something must come."""
 PATIENCE_SECONDS = 30.0
 ONE = TopicPartition("t", 0)
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Sockets that were left to the collector are gone before warnings are errors again."""
-
-    def ours(record: logging.LogRecord) -> bool:
-        return not record.name.startswith("kafka")
-
-    # Records that pytest keeps hold errors, which hold frames, which hold the client's sockets.
-    keeping = list(logging.getLogger().handlers)
-    for handler in keeping:
-        handler.addFilter(ours)
-    yield
-    for handler in keeping:
-        handler.removeFilter(ours)
-    gc.collect()
 
 
 def log_of(url: str) -> KafkaLog:
