@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -23,7 +23,19 @@ Command = Callable[..., int | None]
 
 def make() -> typer.Typer:
     """The application with all its commands."""
-    from server.commands import ask, collect, estimate, evaluate, learn, models, serve, topics, up
+    from server.commands import (
+        ask,
+        collect,
+        estimate,
+        evaluate,
+        learn,
+        models,
+        serve,
+        topics,
+        topics_dead,
+        topics_redrive,
+        up,
+    )
 
     app = typer.Typer(
         name="wattstream",
@@ -34,8 +46,14 @@ def make() -> typer.Typer:
     )
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
-    for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics):
+    for module in (up, collect, learn, serve, estimate, evaluate, ask, models):
         _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS, rows)
+    group = typer.Typer(rich_markup_mode=None)
+    listing = _command(topics.run, topics.SETTINGS, rows)
+    group.callback(invoke_without_command=True)(_unless_another(listing))
+    _register(group, "dead", topics_dead.run, topics_dead.SETTINGS, rows)
+    _register(group, "redrive", topics_redrive.run, topics_redrive.SETTINGS, rows)
+    app.add_typer(group, name="topics")
     return app
 
 
@@ -59,7 +77,12 @@ def _before_any(
 def _register(
     app: typer.Typer, name: str, run: Command, names: tuple[str, ...], rows: Mapping[str, Row]
 ) -> None:
-    """Add a command: its own parameters, and a flag for each of the settings it heeds."""
+    """Add a command."""
+    app.command(name)(_command(run, names, rows))
+
+
+def _command(run: Command, names: tuple[str, ...], rows: Mapping[str, Row]) -> Command:
+    """What Typer calls: it takes the run's own parameters, and a flag for each setting heeded."""
     own = [
         parameter
         for parameter in inspect.signature(run, eval_str=True).parameters.values()
@@ -77,10 +100,33 @@ def _register(
     keyword = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *flags]
     ]
-    command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
-    command.__doc__ = run.__doc__
-    app.command(name)(command)
+    return _shown(command, keyword, run.__doc__)
+
+
+def _unless_another(command: Command) -> Command:
+    """A group's own command, which runs if none of the group's others is named."""
+
+    def callback(context: typer.Context, **given: Any) -> int | None:
+        other = context.invoked_subcommand
+        if other is None:
+            return command(**given)
+        for name, value in given.items():
+            if value:
+                flag = name.replace("_", "-")
+                raise MisuseError(f"--{flag} must come after {context.info_name} {other}")
+        return None
+
+    own = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    keyword = [own, *inspect.signature(command).parameters.values()]
+    return _shown(callback, keyword, command.__doc__)
+
+
+def _shown(command: Command, parameters: Sequence[inspect.Parameter], text: str | None) -> Command:
+    """The same function, with what Typer reads of it."""
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__ = text
+    return command
 
 
 def _given(value: Any) -> Any:

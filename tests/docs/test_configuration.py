@@ -24,6 +24,8 @@ from server.commands import (
     models,
     serve,
     topics,
+    topics_dead,
+    topics_redrive,
     up,
 )
 from server.main import run
@@ -34,6 +36,9 @@ COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
     *(ask, models, topics),
 )
+
+
+UNDER_TOPICS: Final[Sequence[ModuleType]] = (topics_dead, topics_redrive)
 
 
 def settings_table() -> str:
@@ -95,16 +100,24 @@ def test_every_setting_is_named_by_its_environment_variable(setting: str) -> Non
     assert f"`{setting}`" in PAGE
 
 
-@pytest.mark.parametrize("command", [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS])
+@pytest.mark.parametrize(
+    "command",
+    [module.__name__.rsplit(".", 1)[-1].replace("_", " ") for module in (*COMMANDS, *UNDER_TOPICS)],
+)
 def test_every_flag_of_every_command_is_named(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
     assert flags
     settings = {f"--{row.name.replace('_', '-')}" for row in table()}
     missing = {flag for flag in flags - settings if f"`{flag}" not in PAGE}
     assert not missing
+
+
+def test_commands_under_topics_heed_what_topics_heeds() -> None:
+    assert "`topics dead` and `topics redrive` heed what `topics` heeds" in PAGE
+    assert {module.SETTINGS for module in UNDER_TOPICS} == {topics.SETTINGS}
 
 
 def test_the_example_file_loads_and_names_every_setting(tmp_path: Path) -> None:
