@@ -5,24 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from estimator.errors import LogUnavailableError, MisuseError, NotFoundError
 from stream.complaints import Complaints
 from stream.log.alone import Alone
 from stream.log.closing import Closing
-from stream.log.protocol import (
-    Log,
-    Message,
-    Outgoing,
-    Reader,
-    TopicPartition,
-    TopicSpec,
-)
+from stream.log.protocol import Log, Outgoing, Reader, TopicPartition, TopicSpec
+from stream.log.window_reader import AWAY, WindowReader
 
 _log = logging.getLogger(__name__)
-
-_AWAY: Final = "the log cannot be read, trying again"
 
 
 class Span(NamedTuple):
@@ -77,7 +69,7 @@ class WindowLog(Closing):
         try:
             begins = self._log.begin_offsets(topic)
         except LogUnavailableError as error:
-            self._complaints.say(_AWAY, error)
+            self._complaints.say(AWAY, error)
             begins = {}
         return {
             where: end if where in self._passed else min(end, max(start, begins.get(where, 0)))
@@ -121,72 +113,4 @@ class WindowLog(Closing):
         found = {where: span for where, span in self._spans.items() if where.topic == topic}
         if not found:
             raise NotFoundError(f"topic {topic!r} does not exist")
-        return found
-
-
-class WindowReader:
-    """A ``Reader`` that ends where the window does.
-
-    A partition that has been read to its end is not fetched any more, however much follows.
-    ``passed`` collects the partitions of which a later message came before the last one of the
-    window: there are no more, for the last offsets were no messages or have been deleted.
-    """
-
-    def __init__(
-        self,
-        reader: Reader,
-        positions: Mapping[TopicPartition, int],
-        ends: Mapping[TopicPartition, int],
-        passed: set[TopicPartition],
-    ) -> None:
-        self._reader = reader
-        self._ends = ends
-        self._passed = passed
-        self._done = {where for where, position in positions.items() if position >= ends[where]}
-        self._complaints = Complaints(_log, time.monotonic)
-        reader.pause(sorted(self._done))
-
-    def poll(self, max_messages: int, timeout_seconds: float) -> list[Message]:
-        """Return the next messages, at most so many; none only once the timeout has passed.
-
-        A log that is away has no messages: the timeout passes.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            try:
-                messages = self._inside(self._reader.poll(max_messages, left))
-            except LogUnavailableError as error:
-                self._complaints.say(_AWAY, error)
-                time.sleep(left)
-                return []
-            if messages or not left:
-                return messages
-
-    def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Leave these partitions out of polls until they are resumed; their positions stay."""
-        self._reader.pause(partitions)
-
-    def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        """Poll these partitions again, unless they have been read to their end."""
-        self._reader.resume([where for where in partitions if where not in self._done])
-
-    def close(self) -> None:
-        """Give back what the reader holds."""
-        self._reader.close()
-
-    def _inside(self, messages: Sequence[Message]) -> list[Message]:
-        found, done = [], set()
-        for message in messages:
-            where = TopicPartition(message.topic, message.partition)
-            end = self._ends[where]
-            if message.offset < end:
-                found.append(message)
-            elif where not in self._done and where not in done:
-                self._passed.add(where)
-            if message.offset + 1 >= end:
-                done.add(where)
-        if done:
-            self._done |= done
-            self._reader.pause(sorted(done))
         return found
