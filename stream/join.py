@@ -141,15 +141,13 @@ class Join:
         return [Interval(start, record.at, features, rates, None, None)]
 
     def _counted(self, node: Node, record: UsageRecord) -> list[Interval]:
-        now = reading(record)
         last = node.usage
+        now = reading(record, last)
         if last is None:
             node.usage = now
             return []
         if record.at < last.at:
             return self._split(node, now)
-        if now.ids == last.ids:  # One list for as long as the workloads stay the same.
-            now = now._replace(ids=last.ids)
         node.usage = now
         return self._between(last, now)
 
@@ -228,7 +226,8 @@ class Join:
         expired = node.newest - self._lateness_ms
         for source, meter in node.meters.items():
             pending, track = meter.pending, meter.track
-            while pending and pending[0].end <= track.newest:
+            newest = track.newest
+            while pending and pending[0].end <= newest:
                 interval = pending.popleft()
                 watts = track.mean_watts(interval.start, interval.end)
                 if watts is None:
