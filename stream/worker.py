@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from estimator.errors import FencedError, LogUnavailableError, StoreError
+from estimator.errors import DamagedError, FencedError, LogUnavailableError, StoreError
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.complaints import Complaints
@@ -90,6 +90,7 @@ class Worker:
         self._intakes: dict[int, Intake] = {}
         self._assignment: Assignment | None = None
         self._reading: Reader | None = None
+        self._damage = ""
         self._committed_at = parts.clock()
         self._dirty = False
         self.last_commit: LastCommit | None = None
@@ -120,7 +121,9 @@ class Worker:
                     stop.wait(_RETRY_SECONDS)
                 else:
                     complaints.over("learning goes on")
-                    self.waiting = "" if self._assignment or self._intakes else _UNASSIGNED
+                    self.waiting = (
+                        self._damage if self._intakes or self._assignment else _UNASSIGNED
+                    )
             self.commit()
         finally:
             self._stop_reading()
@@ -322,7 +325,24 @@ class Worker:
         self._intakes = {}
 
     def _take_over(self, partitions: Iterable[int]) -> None:
-        self._intakes = {number: self._intake(number) for number in partitions}
+        """Hold the shards of these partitions.
+
+        One that cannot be read stops no other, unless they are to be learned to their end.
+        """
+        found: dict[int, Intake] = {}
+        damaged: list[DamagedError] = []
+        for number in partitions:
+            try:
+                found[number] = self._intake(number)
+            except DamagedError as error:
+                if self._parts.membership is None:
+                    raise
+                _log.error("partition %d is not learned: %s", number, error)
+                damaged.append(error)
+        if damaged and not found:
+            raise damaged[0]
+        self._intakes = found
+        self._damage = "; ".join(map(str, damaged))
 
     def _let_go(self) -> None:
         self._stop_reading()
