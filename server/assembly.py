@@ -24,6 +24,7 @@ from estimator.store import Store, open_store
 from server.live import Live
 from server.watching import LiveObserver
 from stream.checkpoint import Checkpoints
+from stream.collect import Collector
 from stream.complaints import Complaints
 from stream.dead_letters import DeadLetters
 from stream.intake import TOPICS
@@ -214,6 +215,16 @@ def make_replay(
         pool(plan.experts),
         commit_seconds=settings.commit_interval,
         stop=stop,
+    )
+
+
+def make_collector(settings: Settings, sources: Sequence[Source], log: Log) -> Collector:
+    """A collector of these sources, not started yet."""
+    return Collector(
+        sources,
+        log,
+        buffer_records=settings.buffer_records,
+        name=f"{socket.gethostname()}/{os.getpid()}",
     )
 
 

@@ -30,7 +30,7 @@ class Collector:
     once; any other ``WattstreamError`` stops that source and is kept. While the log is away, the
     latest ``buffer_records`` records of each source are kept and the older ones dropped and
     counted, though never one that the log may already have; a source without an interval waits
-    instead, and loses nothing.
+    instead, and loses nothing. With a ``name`` records say which collector they are from.
 
     As a context manager it starts on entry; on exit it stops and closes the sources in reverse.
     """
@@ -44,6 +44,7 @@ class Collector:
         monotonic: Callable[[], float] = time.monotonic,
         buffer_records: int = 10_000,
         seed: int = 0,
+        name: str = "",
     ) -> None:
         self._runners = [
             SourceRunner(
@@ -53,6 +54,7 @@ class Collector:
                 monotonic=monotonic,
                 rng=random.Random(f"{seed} {number}"),  # noqa: S311 - jitter, no secret
                 buffer_records=buffer_records,
+                collector=name,
             )
             for number, source in enumerate(sources)
         ]

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from estimator.errors import RefusedError
 from stream.log.protocol import Outgoing
 from stream.records import POWER_TOPIC, USAGE_TOPIC, UsageRecord, encode
+from stream.rivals import HEADER
 from stream.sources.protocol import Record
 
 _log = logging.getLogger(__name__)
@@ -50,11 +51,20 @@ class Outbox:
     offered again before anything else, and never dropped: only records that were never offered
     are, the oldest first, when more than ``capacity`` wait. The records of one ``put`` are kept
     whole even if they are more. Records may arrive twice if the log fails after
-    it has written; the first time, they come in order within a topic.
+    it has written; the first time, they come in order within a topic. Each says in a header which
+    ``collector`` it is from.
     """
 
-    def __init__(self, log: Appender, *, capacity: int = 10_000, batch_records: int = 500) -> None:
+    def __init__(
+        self,
+        log: Appender,
+        *,
+        capacity: int = 10_000,
+        batch_records: int = 500,
+        collector: str = "",
+    ) -> None:
         self._log = log
+        self._headers = ((HEADER, collector.encode()),) if collector else ()
         self._capacity = capacity
         # What is being offered is out of reach of dropping: it may not fill a small buffer.
         self._batch_records = min(batch_records, 1 + capacity // 4)
@@ -84,7 +94,7 @@ class Outbox:
         coming = [
             (
                 USAGE_TOPIC if isinstance(record, UsageRecord) else POWER_TOPIC,
-                Outgoing(record.node, encode(record)),
+                Outgoing(record.node, encode(record), self._headers),
             )
             for record in sorted(records, key=lambda record: record.at)
         ]

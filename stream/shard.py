@@ -19,6 +19,7 @@ from stream.records import (
     decode_power,
     decode_usage,
 )
+from stream.rivals import Rivals
 
 DeadLetter = Callable[[Message, str], None]
 
@@ -50,6 +51,7 @@ class Shard:
         self.learner = Learner(pool, observer)
         self.counts: Counter[str] = Counter()
         self._dead_letter = dead_letter
+        self._rivals = Rivals()
 
     def process(self, entry: Entry) -> None:
         """Join the entry's record, learn what became complete, and move the position on."""
@@ -82,6 +84,7 @@ class Shard:
             self._bury(message, str(error))
             return
         self.counts[kind] += 1
+        self._rivals.notice(message, record)
         for sample in samples:
             self.learner.learn_one(sample)
 

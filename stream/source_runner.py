@@ -64,6 +64,7 @@ class SourceRunner:
         monotonic: Callable[[], float],
         rng: random.Random,
         buffer_records: int = 10_000,
+        collector: str = "",
     ) -> None:
         self.source = source
         self.error: WattstreamError | None = None
@@ -72,7 +73,8 @@ class SourceRunner:
         self.may_send = Event()
         self._clock = clock
         self._monotonic = monotonic
-        self._outbox = Outbox(log, capacity=buffer_records)
+        who = f"{collector} {source.name}" if collector else ""
+        self._outbox = Outbox(log, capacity=buffer_records, collector=who)
         self._sender = Sender(source.name, self._outbox, monotonic=monotonic, rng=rng)
         self._backoff = Backoff(rng)
         self._poll_at = monotonic()

@@ -39,7 +39,6 @@ def run(
     from server import assembly
     from server.side_app import shown
     from server.watching import Watcher
-    from stream.collect import Collector
     from stream.sources.choose import automatic
 
     named = assembly.sources_of(source, settings) if source else None
@@ -51,7 +50,7 @@ def run(
         if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
             return 0
         sources = named or assembly.sources_of(automatic(settings), settings)
-        collector = Collector(sources, log, buffer_records=settings.buffer_records)
+        collector = assembly.make_collector(settings, sources, log)
         watcher.collector = parts.enter_context(collector)
         while not (stop.is_set() or collector.join(0.2)):
             pass

@@ -61,7 +61,6 @@ def run(
     from server.http_server import HttpServer
     from server.live import Live
     from server.watching import Watcher
-    from stream.collect import Collector
     from stream.sources.choose import automatic
     from stream.worker import relax_garbage_collection
 
@@ -88,7 +87,7 @@ def run(
         membership = parts.enter_context(assembly.joined(settings, log))
         worker = assembly.make_worker(settings, log, store, stop, membership, live)
         sources = named or assembly.sources_of(automatic(settings), settings, past)
-        collector = Collector(sources, log, buffer_records=settings.buffer_records)
+        collector = assembly.make_collector(settings, sources, log)
         watcher.worker, watcher.collector = worker, collector
         parts.enter_context(learning(worker, watcher, stop))
         parts.enter_context(collector)

@@ -15,6 +15,7 @@ from stream.dead_letters import DeadLetters, describe
 from stream.log.kafka import KafkaLog
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, TopicPartition
+from stream.outbox import Outbox
 from stream.pools import pool
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
 from stream.worker import Parts, Worker
@@ -85,3 +86,28 @@ def test_garbage_of_a_foreign_producer_is_set_aside_and_changes_no_model(own_kaf
             TopicPartition(topic, 0): log.end_offsets(topic)[TopicPartition(topic, 0)]
             for topic in (USAGE_TOPIC, POWER_TOPIC)
         }
+
+
+@pytest.mark.slow
+def test_two_collectors_of_one_node_are_said_and_the_same_time_counts_once(
+    own_kafka: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = fleet(nodes=1, steps=20, restless=False)
+    with KafkaLog(own_kafka.url) as log:
+        topics(log)
+        boxes = [Outbox(log, collector=f"host-{number}/1 rapl") for number in range(2)]
+        for start in range(0, len(records), 10):
+            for box in boxes:
+                box.put(records[start : start + 10])
+                box.flush()
+        worker, letters = learned(log)
+    with MemoryLog() as once:
+        topics(once)
+        for record in records:
+            append(once, record)
+        expected, _ = learned(once)
+    assert "from two collectors, host-0/1 rapl and host-1/1 rapl" in caplog.text
+    assert letters.counts == {}
+    assert worker.shards[0].join.counts["duplicate"] == len(records)
+    samples = worker.shards[0].learner.counts["samples"]
+    assert samples == expected.shards[0].learner.counts["samples"] > 0
