@@ -136,10 +136,12 @@ def learn_once(folder: Path, url: str, store: Path) -> dict[int, bytes]:
 
 @contextmanager
 def store_away(store: Path) -> Iterator[None]:
-    """The store's folder is gone for a while: nothing can be read or written."""
+    """Something else is there in place of the store for a while: nothing can be read or written."""
     elsewhere = store.with_name("elsewhere")
     store.rename(elsewhere)
+    store.touch()
     yield
+    store.unlink()
     elsewhere.rename(store)
 
 
@@ -173,13 +175,13 @@ def test_killed_learners_a_killed_broker_and_a_store_that_is_away_change_no_bit(
             stream.send()
             eventually(learners.share, PATIENCE_SECONDS)  # what it had has gone to the others
             learners.start(name)
+            stream.send()
+            eventually(learners.share, PATIENCE_SECONDS)
+            moves += 2
             if number == 5:
                 with store_away(learners.store):
                     stream.send()
                     time.sleep(STORE_AWAY_SECONDS)
-            stream.send()
-            eventually(learners.share, PATIENCE_SECONDS)
-            moves += 2
         stream.send_all()
         assert stream.sent == RECORDS
         eventually(lambda: learners.have_read(log), PATIENCE_SECONDS)
