@@ -18,6 +18,7 @@ from server.live import Live
 from server.watching import LiveObserver
 from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
+from stream.log.kafka_security import security_of
 from stream.log.open import open_log
 from stream.log.protocol import Log, TopicSpec
 from stream.pools import pool
@@ -43,7 +44,7 @@ def open_topics(settings: Settings) -> Log:
     """The log, with the topics made; the caller closes it."""
     data_folder(settings)
     hours, mib = settings.retention_hours, settings.retention_mib
-    log = open_log(settings.log_url)
+    log = open_log(settings.log_url, security_of(settings))
     try:
         log.create_topics(
             [

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands.running import stopped_by_signals
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ SETTINGS = (
     "partitions",
     "retention_hours",
     "retention_mib",
+    *KAFKA_SETTINGS,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ SETTINGS = (
     "lateness",
     "commit_interval",
     "experts",
+    *KAFKA_SETTINGS,
 )
 
 

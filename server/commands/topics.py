@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands.output import print_json, print_table
 
-SETTINGS = ("data", "log")
+SETTINGS = ("data", "log", *KAFKA_SETTINGS)
 
 
 def run(
@@ -17,10 +17,11 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
 ) -> int:
     """List topics by partition: offsets, what was committed, and the lag."""
+    from stream.log.kafka_security import security_of
     from stream.log.open import open_log
     from stream.records import GROUP
 
-    with open_log(settings.log_url) as log:
+    with open_log(settings.log_url, security_of(settings)) as log:
         committed = log.committed(GROUP)
         found = []
         for topic in log.topics():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +55,8 @@ class KafkaWriter:
         self._compression = compression
         self._opening = Lock()
         self._producer: Any = None
+        self._credentials: Mapping[str, Any] = {}
+        self._failed = False
         self._closed = False
 
     def append(self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]) -> None:
@@ -63,19 +66,12 @@ class KafkaWriter:
         have been appended then. ``LogUnavailableError`` if some could not be appended now: some
         others may have been.
         """
-        producer = self._open()
-        limit = min(limit, REQUEST_BYTES)
-        refused: list[str] = []
-        for part in _parts(_sizes(messages)):
-            sent = []
-            for message, size in part:
-                if size > limit:
-                    refused.append(_too_large(topic, message, size, limit))
-                else:
-                    sent.append(
-                        _Sent(message, size, self._send(producer, topic, partitions, message))
-                    )
-            refused += self._settle(producer, topic, limit, sent)
+        try:
+            refused = self._append(topic, partitions, min(limit, REQUEST_BYTES), messages)
+        except LogUnavailableError:
+            self._failed = True
+            raise
+        self._failed = False
         if refused:
             raise RecordError(f"{len(refused)} of {len(messages)} refused: {refused[0]}")
 
@@ -90,11 +86,32 @@ class KafkaWriter:
             except KafkaError as error:
                 raise self._connector.unavailable(error) from error
 
+    def _append(
+        self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]
+    ) -> list[str]:
+        """The same; which messages were refused, and why."""
+        producer = self._open()
+        refused: list[str] = []
+        for part in _parts(_sizes(messages)):
+            sent = []
+            for message, size in part:
+                if size > limit:
+                    refused.append(_too_large(topic, message, size, limit))
+                else:
+                    sent.append(
+                        _Sent(message, size, self._send(producer, topic, partitions, message))
+                    )
+            refused += self._settle(producer, topic, limit, sent)
+        return refused
+
     def _open(self) -> Any:
         with self._opening:
             if self._closed:
                 raise LogUnavailableError(f"log {self._connector.url}: it has been closed")
+            if self._failed and self._connector.changed(self._credentials):
+                self._give_up()
             if self._producer is None:
+                self._credentials = self._connector.credentials()
                 self._producer = self._connector.open(
                     KafkaProducer,
                     **OPTIONS,
@@ -103,6 +120,13 @@ class KafkaWriter:
                     delivery_timeout_ms=self._connector.timeout_ms + LINGER_MS,
                 )
             return self._producer
+
+    def _give_up(self) -> None:
+        """Close a producer whose password is no longer right: all that it was given has failed."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                producer.close(timeout=self._connector.timeout_ms / 1000)
 
     def _send(self, producer: Any, topic: str, partitions: int, message: Outgoing) -> Any:
         key = message.key.encode()

@@ -136,7 +136,7 @@ def test_a_broker_that_is_too_old_is_misuse() -> None:
         raise IncompatibleBrokerVersion("Kafka 0.9")
 
     with pytest.raises(MisuseError, match=r"log kafka://a: the broker is too old, Kafka 2\.4 or"):
-        Connector("kafka://a", 1, {}).open(client)
+        Connector("kafka://a", 1, dict).open(client)
 
 
 @pytest.mark.slow
