@@ -223,11 +223,18 @@ def load(
     named = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and not _KUBERNETES.match(name.removeprefix(PREFIX))
+        if name.startswith(PREFIX) and not _is_kubernetes(name.removeprefix(PREFIX), value)
     }
     chosen.update(_checked({k: _listed(k, v) for k, v in named.items()}, "the environment"))
     chosen.update(_checked({k: v for k, v in flags.items() if v is not None}, "the flags"))
     return msgspec.convert(chosen, Settings, strict=False)
+
+
+def _is_kubernetes(name: str, value: str) -> bool:
+    """Whether a variable is not ours: a setting is, unless a service of its name has an address."""
+    if name.lower() in Settings.__struct_fields__:
+        return name.endswith("_PORT") and "://" in value
+    return bool(_KUBERNETES.match(name))
 
 
 def _read(config: Path) -> dict[str, Any]:

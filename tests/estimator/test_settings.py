@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from estimator.errors import MisuseError
-from estimator.settings import SECRETS, Settings, load, table
+from estimator.settings import SECRETS, Row, Settings, load, table
 
 
 def toml(folder: Path, text: str) -> Path:
@@ -63,10 +63,20 @@ def test_a_list_in_the_file_may_be_a_list_or_a_text(tmp_path: Path, text: str) -
         "WATTSTREAM_MODEL_SERVER_SERVICE_HOST",
         "WATTSTREAM_MODEL_SERVER_PORT_8100_TCP_PROTO",
         "WATTSTREAM_KAFKA_PORT",
+        "WATTSTREAM_METRICS_PORT",
     ],
 )
 def test_what_kubernetes_says_of_our_services_is_no_setting(name: str) -> None:
     assert load({}, {name: "tcp://10.0.0.1:8100"}) == Settings()
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
+def test_the_environment_can_set_every_setting(row: Row) -> None:
+    default = getattr(Settings(), row.name)
+    value = {str: "0777", int: "9", float: "9.5", tuple: "a"}[type(default)]
+    if row.name == "listen":
+        value = "[::]:9"
+    assert getattr(load({}, {row.environment: value}), row.name) != default
 
 
 class TestUnknown:
