@@ -38,7 +38,7 @@ def native(tmp_path: Path) -> Iterator[Native]:
         yield running
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_model_is_served_and_power_is_answered(native: Native) -> None:
     wait_until_healthy(native, "server")  # which it is once there is a model
     wait_until_healthy(native, "estimator")
