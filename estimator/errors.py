@@ -35,6 +35,10 @@ class ConflictError(StoreError):
     """Somebody else changed it first: read again, then decide again."""
 
 
+class FencedError(WattstreamError):
+    """What was ours is another's now: drop what was made of it since, and ask what is ours."""
+
+
 class DamagedError(WattstreamError):
     """An artifact or a checkpoint is not what its digest, schema version or shape promises."""
 

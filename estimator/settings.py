@@ -110,8 +110,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str, _help("Group of the socket, a name or a number; empty: the process's own group")
     ] = ""
     metrics_port: Annotated[
-        int, _help("Port of the estimator's own `/metrics`; 0 for none", ge=0, le=65535)
+        int,
+        _help(
+            "Port of a command's own `/metrics`, where it has no other; 0 for none", ge=0, le=65535
+        ),
     ] = 0
+    learner: Annotated[
+        str,
+        _help(
+            "Name of this learner among those that share a Kafka log;"
+            " empty: one made for the data folder",
+            pattern=r"^([A-Za-z0-9._-]{1,249})?$",
+        ),
+    ] = ""
+    session_timeout: Annotated[
+        float,
+        _help("Seconds after which a silent learner's partitions go to others", ge=1.0, le=1800.0),
+    ] = 45.0
     kafka_security_protocol: Annotated[
         str,
         _help("How Kafka is spoken to: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import math
 import os
+import re
+import secrets
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from estimator.errors import MisuseError, WattstreamError
+from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
 from estimator.model_store import ModelStore
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
 from server.watching import LiveObserver
 from stream.checkpoint import Checkpoints
+from stream.complaints import Complaints
 from stream.dead_letters import DeadLetters
+from stream.intake import TOPICS
 from stream.log.kafka_security import security_of
 from stream.log.open import open_log
-from stream.log.protocol import Log, TopicSpec
+from stream.log.protocol import Log, Membership, TopicSpec
 from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
+from stream.shared_models import SharedModels
 from stream.sources.protocol import Source
 from stream.worker import Parts, Worker
+
+_log = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 2.0
 
 
 def data_folder(settings: Settings) -> Path:
@@ -40,28 +53,49 @@ def data_folder(settings: Settings) -> Path:
     return folder
 
 
-def open_topics(settings: Settings) -> Log:
-    """The log, with the topics made; the caller closes it."""
+def log_of(settings: Settings) -> Log:
+    """The log, not connected yet and without its topics; the caller closes it."""
     data_folder(settings)
+    return open_log(settings.log_url, security_of(settings))
+
+
+def make_topics(settings: Settings, log: Log) -> None:
+    """Make sure that the topics are there, as the settings want them."""
     hours, mib = settings.retention_hours, settings.retention_mib
-    log = open_log(settings.log_url, security_of(settings))
-    try:
-        log.create_topics(
-            [
-                TopicSpec(
-                    name,
-                    settings.partitions if name != DEAD_TOPIC else 1,
-                    # Infinite: all is kept.
-                    retention_seconds=hours * 3600 if math.isfinite(hours) else None,
-                    retention_bytes=int(mib * 2**20) if math.isfinite(mib) else None,
-                )
-                for name in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)
-            ]
-        )
-    except BaseException:
-        log.close()
-        raise
-    return log
+    log.create_topics(
+        [
+            TopicSpec(
+                name,
+                settings.partitions if name != DEAD_TOPIC else 1,
+                # Infinite: all is kept.
+                retention_seconds=hours * 3600 if math.isfinite(hours) else None,
+                retention_bytes=int(mib * 2**20) if math.isfinite(mib) else None,
+            )
+            for name in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)
+        ]
+    )
+
+
+def wait_for_topics(
+    settings: Settings, log: Log, stop: threading.Event, tell: Callable[[str], None]
+) -> bool:
+    """Make sure of the topics as soon as the log is there; False if it was stopped before.
+
+    ``tell`` is told what is waited for, and an empty text when nothing is any more.
+    """
+    complaints = Complaints(_log, time.monotonic)
+    while not stop.is_set():
+        try:
+            make_topics(settings, log)
+        except LogUnavailableError as error:
+            complaints.say("waiting for the log", error)
+            tell(f"waiting for the log: {error}")
+            stop.wait(_RETRY_SECONDS)
+        else:
+            complaints.over(f"{settings.log_url} is there")
+            tell("")
+            return True
+    return False
 
 
 def store_of(settings: Settings) -> Store:
@@ -93,23 +127,61 @@ def only_learner(settings: Settings) -> Iterator[None]:
         yield
 
 
+def learner_name(settings: Settings) -> str:
+    """The name under which this learner's group knows it, the same after every restart.
+
+    Without a setting it is made once for the data folder, of the host's name and something random.
+    """
+    if settings.learner:
+        return settings.learner
+    path = data_folder(settings) / "learner.name"
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:200] or "host"
+    try:
+        name = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        name = ""
+    # A folder that was copied to another machine must not shut this one out.
+    if not name.startswith(f"{host}-"):
+        name = f"{host}-{secrets.token_hex(4)}"
+        path.write_text(name + "\n", encoding="utf-8")
+    return name
+
+
+@contextmanager
+def joined(settings: Settings, log: Log) -> Iterator[Membership]:
+    """A place in the learners' group, whose members share the partitions."""
+    membership = log.join(GROUP, TOPICS, learner_name(settings), settings.session_timeout)
+    try:
+        yield membership
+    finally:
+        membership.close()
+
+
 def make_worker(
-    settings: Settings, log: Log, store: Store, stop: threading.Event, live: Live | None = None
+    settings: Settings,
+    log: Log,
+    store: Store,
+    stop: threading.Event,
+    membership: Membership,
+    live: Live | None = None,
 ) -> Worker:
-    """A learner of all partitions, going on from the checkpoints in the store."""
-    experts = settings.experts
-    parts = Parts(
-        log=log,
-        pool=pool(experts),
-        checkpoints=Checkpoints(store, GROUP),
-        publisher=Publisher(ModelStore(store)),
-        dead_letter=DeadLetters(log).send,
-        lateness_seconds=settings.lateness,
-        commit_seconds=settings.commit_interval,
-        observer=LiveObserver(live) if live is not None else None,
-        stop=stop,
+    """A learner of the partitions that it is given, going on from the checkpoints in the store."""
+    experts = pool(settings.experts)
+    return Worker(
+        Parts(
+            log=log,
+            pool=experts,
+            checkpoints=Checkpoints(store, GROUP, learner_name(settings)),
+            publisher=Publisher(ModelStore(store)),
+            dead_letter=DeadLetters(log).send,
+            lateness_seconds=settings.lateness,
+            commit_seconds=settings.commit_interval,
+            observer=LiveObserver(live) if live is not None else None,
+            stop=stop,
+            membership=membership,
+            shared=SharedModels(store, GROUP, experts),
+        )
     )
-    return Worker(parts, range(log.partitions(USAGE_TOPIC)))
 
 
 def is_first_start(settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from server.status import Status
 class HealthApi:
     """``GET /healthz`` and ``GET /readyz``."""
 
-    def __init__(self, catalog: Catalog, last: LastStatus) -> None:
+    def __init__(self, catalog: Catalog | None, last: LastStatus) -> None:
         self._catalog = catalog
         self._last = last
 
@@ -31,19 +31,22 @@ class HealthApi:
     async def readyz(self, _request: Request) -> Response:
         """200 if there is a model to serve and all parts are ready; else 503 and what is missing.
 
+        Of a process that serves no models (``catalog`` is None) only its parts count.
         A store that has failed since its models were read does not count: they are served on.
         """
         missing = what_is_missing(self._catalog, await self._last.status_soon())
         if missing:
             return error_response(503, f"not ready: {'; '.join(missing)}", missing=missing)
-        body = msgspec.json.encode({"status": "ready", "models": len(self._catalog.entries)})
-        return Response(body, media_type="application/json")
+        ready: dict[str, object] = {"status": "ready"}
+        if self._catalog is not None:
+            ready["models"] = len(self._catalog.entries)
+        return Response(msgspec.json.encode(ready), media_type="application/json")
 
 
-def what_is_missing(catalog: Catalog, status: Status) -> list[str]:
+def what_is_missing(catalog: Catalog | None, status: Status) -> list[str]:
     """What keeps the server from being ready, one sentence each."""
     missing = list(status.missing)
-    if not catalog.entries:
+    if catalog is not None and not catalog.entries:
         why = catalog.last_error
         missing.insert(0, f"no model to serve: {why or 'none has been published yet'}")
     return missing

@@ -55,17 +55,33 @@ FAMILIES: Final = (
     ),
     Family("wattstream_source_records_total", "Records that the source published.", ("source",)),
     Family("wattstream_source_errors_total", "Times that the source failed.", ("source",)),
-    Family("wattstream_learner_records_total", "Records that the learner has read."),
-    Family("wattstream_learner_samples_total", "Samples that the learner has learned from."),
+    Family(
+        "wattstream_learner_partitions",
+        "Partitions that are this learner's now; the group's add up to all of them.",
+    ),
+    Family(
+        "wattstream_learner_fenced_total",
+        "Times that this learner found a shard taken over by another.",
+    ),
+    Family(
+        "wattstream_learner_records_total",
+        "Records of the partition that were read, by whichever learner.",
+        ("partition",),
+    ),
+    Family(
+        "wattstream_learner_samples_total",
+        "Samples of the partition that were learned from, by whichever learner.",
+        ("partition",),
+    ),
     Family(
         "wattstream_learner_dropped_total",
         "What did not become a sample, by reason: late, orphaned, duplicate and others.",
-        ("reason",),
+        ("reason", "partition"),
     ),
     Family(
         "wattstream_learner_dead_letters_total",
         "Records that could not be read, by the topic that they came from.",
-        ("topic",),
+        ("topic", "partition"),
     ),
     Family(
         "wattstream_learner_lag_records",

@@ -22,18 +22,18 @@ from starlette.routing import BaseRoute, Route
 import estimator
 from estimator.catalog import Catalog, Entry
 from server.metric_families import FAMILIES
-from server.status import LearnerStatus, SourceStatus, StatusProvider
+from server.status import LearnerStatus, ShardStatus, SourceStatus, StatusProvider
 
 Values = tuple[str, tuple[str, ...], float]
 """A series: the family's name, its label values, its value."""
 
 
 class WattstreamCollector(Collector):
-    """Gives prometheus_client the catalog's models and the parts' status."""
+    """Gives prometheus_client the catalog's models, if there is one, and the parts' status."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: Catalog | None,
         provider: StatusProvider,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,16 +53,22 @@ class WattstreamCollector(Collector):
         return [metric for metric in metrics.values() if metric.samples]
 
     def _values(self) -> Iterator[Values]:
-        entries, status, now = self._catalog.entries, self._provider.status(), self._clock()
+        status, now = self._provider.status(), self._clock()
         yield "wattstream_build_info", (estimator.__version__,), 1.0
-        yield "wattstream_store_up", (), float(self._catalog.last_error is None)
-        yield "wattstream_models", (), float(len(entries))
-        for entry in entries:
-            yield from _model_values(entry, now)
+        if self._catalog is not None:
+            yield from _catalog_values(self._catalog, now)
         for source in status.sources or ():
             yield from _source_values(source)
         if status.learner is not None:
             yield from _learner_values(status.learner, now)
+
+
+def _catalog_values(catalog: Catalog, now: float) -> Iterator[Values]:
+    entries = catalog.entries
+    yield "wattstream_store_up", (), float(catalog.last_error is None)
+    yield "wattstream_models", (), float(len(entries))
+    for entry in entries:
+        yield from _model_values(entry, now)
 
 
 def _model_values(entry: Entry, now: float) -> Iterator[Values]:
@@ -97,12 +103,10 @@ def _source_values(source: SourceStatus) -> Iterator[Values]:
 
 
 def _learner_values(learner: LearnerStatus, now: float) -> Iterator[Values]:
-    yield "wattstream_learner_records_total", (), float(learner.records)
-    yield "wattstream_learner_samples_total", (), float(learner.samples)
-    for reason, count in learner.dropped.items():
-        yield "wattstream_learner_dropped_total", (reason,), float(count)
-    for topic, count in learner.dead_letters.items():
-        yield "wattstream_learner_dead_letters_total", (topic,), float(count)
+    yield "wattstream_learner_partitions", (), float(len(learner.shards))
+    yield "wattstream_learner_fenced_total", (), float(learner.fenced)
+    for shard in learner.shards:
+        yield from _shard_values(shard)
     for one in learner.partitions:
         labels = (one.topic, str(one.partition))
         yield "wattstream_learner_lag_records", labels, float(one.lag)
@@ -112,6 +116,16 @@ def _learner_values(learner: LearnerStatus, now: float) -> Iterator[Values]:
         yield "wattstream_checkpoint_age_seconds", (), age
         yield "wattstream_checkpoint_duration_seconds", (), learner.checkpoint.duration_seconds
         yield "wattstream_checkpoint_size_bytes", (), float(learner.checkpoint.size_bytes)
+
+
+def _shard_values(shard: ShardStatus) -> Iterator[Values]:
+    partition = str(shard.partition)
+    yield "wattstream_learner_records_total", (partition,), float(shard.records)
+    yield "wattstream_learner_samples_total", (partition,), float(shard.samples)
+    for reason, count in shard.dropped.items():
+        yield "wattstream_learner_dropped_total", (reason, partition), float(count)
+    for topic, count in shard.dead_letters.items():
+        yield "wattstream_learner_dead_letters_total", (topic, partition), float(count)
 
 
 class MetricsApi:

@@ -28,6 +28,20 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     lag: int
 
 
+class ShardStatus(msgspec.Struct, frozen=True):
+    """What became of one partition's records, since learning it began, by whomever.
+
+    ``dropped`` counts by reason what never became a sample (late, orphaned, duplicate, ...),
+    ``dead_letters`` by topic what could not be read.
+    """
+
+    partition: int
+    records: int
+    samples: int
+    dropped: Mapping[str, int] = {}
+    dead_letters: Mapping[str, int] = {}
+
+
 class CheckpointStatus(msgspec.Struct, frozen=True):
     """The last checkpoint: when (Unix seconds), how long its commit took, how large it is."""
 
@@ -37,17 +51,19 @@ class CheckpointStatus(msgspec.Struct, frozen=True):
 
 
 class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner has done since it started.
+    """What has been learned of the partitions that are this learner's now.
 
-    ``dropped`` counts by reason what never became a sample (late, orphaned, duplicate, ...),
-    ``dead_letters`` by topic what could not be read.
+    The figures of ``shards`` added up, and how far it has read. ``fenced`` counts how often it
+    found that another had taken a shard over.
     """
 
     records: int
     samples: int
     dropped: Mapping[str, int] = {}
     dead_letters: Mapping[str, int] = {}
+    shards: tuple[ShardStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+    fenced: int = 0
     checkpoint: CheckpointStatus | None = None
 
 

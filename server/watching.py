@@ -12,13 +12,15 @@ from server.status import (
     CheckpointStatus,
     LearnerStatus,
     PartitionStatus,
+    ShardStatus,
     SourceStatus,
     Status,
 )
 from stream.collect import Collector
+from stream.intake import TOPICS
 from stream.learner import Learned
 from stream.log.protocol import Log, TopicPartition
-from stream.records import POWER_TOPIC, USAGE_TOPIC
+from stream.shard import Shard
 from stream.worker import Worker
 
 _WATCHED_NODES: Final = 16
@@ -68,25 +70,38 @@ class LiveObserver:
 
 
 class Watcher:
-    """The status of the collector and the learner that run in this process."""
+    """The status of the collector and the learner that run in this process.
 
-    def __init__(self, log: Log, worker: Worker | None, collector: Collector | None) -> None:
-        self._log, self._worker, self._collector = log, worker, collector
+    They may be set when they are there, and ``waiting`` says what they wait for until then.
+    """
+
+    def __init__(
+        self, log: Log, worker: Worker | None = None, collector: Collector | None = None
+    ) -> None:
+        self._log = log
+        self.worker, self.collector = worker, collector
+        self.waiting = ""
         self.failure = ""
         """Why the learner has stopped, if it has."""
+
+    def wait_for(self, what: str) -> None:
+        """Have ``what`` keep the parts from being ready; nothing does if it is empty."""
+        self.waiting = what
 
     def status(self) -> Status:
         """The parts as they are now."""
         sources = self._sources()
-        missing = []
+        missing = [self.waiting] if self.waiting else []
         if self.failure:
             missing.append(f"the learner has stopped: {self.failure}")
+        elif self.worker is not None and self.worker.waiting:
+            missing.append(f"the learner waits: {self.worker.waiting}")
         if sources and not any(source.up for source in sources):
             missing.append(f"no source is up: {sources[0].last_error or sources[0].name}")
         return Status(sources=sources, learner=self._learner(), missing=tuple(missing))
 
     def _sources(self) -> tuple[SourceStatus, ...] | None:
-        if self._collector is None:
+        if self.collector is None:
             return None
         return tuple(
             SourceStatus(
@@ -97,46 +112,60 @@ class Watcher:
                 errors=source.errors,
                 last_error=source.last_error or "",
             )
-            for source in self._collector.status
+            for source in self.collector.status
         )
 
     def _learner(self) -> LearnerStatus | None:
-        if self._worker is None:
+        worker = self.worker
+        if worker is None:
             return None
-        counts: Counter[str] = Counter()
+        shards = tuple(_shard_status(shard) for shard in worker.shards.values())
         dropped: Counter[str] = Counter()
-        samples = 0
-        for shard in self._worker.shards.values():
-            counts.update(dict(shard.counts))
-            dropped.update(dict(shard.join.counts))
-            learned = dict(shard.learner.counts)
-            samples += learned.pop("samples", 0)
-            dropped.update(learned)
-        if counts["skipped_messages"]:
-            dropped["deleted by retention"] = counts["skipped_messages"]
+        dead_letters: Counter[str] = Counter()
+        for shard in shards:
+            dropped.update(shard.dropped)
+            dead_letters.update(shard.dead_letters)
         return LearnerStatus(
-            records=counts["usage_records"] + counts["power_records"],
-            samples=samples,
+            records=sum(shard.records for shard in shards),
+            samples=sum(shard.samples for shard in shards),
             dropped=dict(dropped),
-            dead_letters={
-                topic: counts[f"dead {topic}"]
-                for topic in (USAGE_TOPIC, POWER_TOPIC)
-                if counts[f"dead {topic}"]
-            },
-            partitions=self._partitions(self._worker),
-            checkpoint=self._checkpoint(self._worker),
+            dead_letters=dict(dead_letters),
+            shards=shards,
+            partitions=self._partitions(worker),
+            fenced=worker.fenced,
+            checkpoint=self._checkpoint(worker),
         )
 
     def _partitions(self, worker: Worker) -> tuple[PartitionStatus, ...]:
-        ends = {topic: self._log.end_offsets(topic) for topic in (USAGE_TOPIC, POWER_TOPIC)}
+        shards = worker.shards
+        if not shards:
+            return ()
+        ends = {topic: self._log.end_offsets(topic) for topic in TOPICS}
         return tuple(
             PartitionStatus(
                 topic, number, position, ends[topic][TopicPartition(topic, number)] - position
             )
-            for number, shard in worker.shards.items()
+            for number, shard in shards.items()
             for topic, position in dict(shard.positions).items()
         )
 
     def _checkpoint(self, worker: Worker) -> CheckpointStatus | None:
         last = worker.last_commit
         return None if last is None else CheckpointStatus(last.at, last.seconds, last.bytes)
+
+
+def _shard_status(shard: Shard) -> ShardStatus:
+    counts, learned = Counter(shard.counts), dict(shard.learner.counts)
+    samples = learned.pop("samples", 0)
+    dropped = {**shard.join.counts, **learned}
+    if counts["skipped_messages"]:
+        dropped["deleted by retention"] = counts["skipped_messages"]
+    return ShardStatus(
+        partition=shard.partition,
+        records=counts["usage_records"] + counts["power_records"],
+        samples=samples,
+        dropped=dropped,
+        dead_letters={
+            topic: counts[f"dead {topic}"] for topic in TOPICS if counts[f"dead {topic}"]
+        },
+    )

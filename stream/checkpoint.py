@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from typing import Annotated, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from estimator.arrays import State
-from estimator.errors import DamagedError, NotFoundError
+from estimator.errors import ConflictError, DamagedError, FencedError, NotFoundError
 from estimator.store import Store
+from stream import checkpoint_pointer as pointers
 from stream import plain
+from stream.checkpoint_pointer import Pointer, name_of, order_of
 
 _log = logging.getLogger(__name__)
 
@@ -20,12 +22,8 @@ SCHEMA: Final = 1
 KEPT: Final = 3
 """So many checkpoints of a shard are kept: the current one, and those to fall back to."""
 _MAGIC: Final = b"WATTSTREAM CHECKPOINT\n"
-
-
-class _Pointer(msgspec.Struct, frozen=True):
-    """Which checkpoints of a shard there are, newest first."""
-
-    names: list[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}\.ckpt$")]]
+_ATTEMPTS: Final = 100
+"""A conflict means that somebody else got on: so many in a row mean that something is wrong."""
 
 
 def encode(state: State) -> bytes:
@@ -51,32 +49,57 @@ def decode(data: bytes) -> State:
         raise DamagedError(f"the content cannot be read: {error}") from error
 
 
-class Checkpoints:
-    """The checkpoints of one group's shards in a store."""
+class _Held(NamedTuple):
+    """What a shard's owner knows of its pointer: the content, and the tag to swap it by."""
 
-    def __init__(self, store: Store, group: str) -> None:
+    pointer: Pointer
+    tag: str
+
+
+class Checkpoints:
+    """The checkpoints of one group's shards in a store, written by one owner at a time.
+
+    Whoever wants to write a shard claims it. The one who claimed it before can write it no more,
+    whatever it believes: every write compares and swaps the pointer that the claim has changed.
+    ``owner`` says who this is, for people to read.
+    """
+
+    def __init__(self, store: Store, group: str, owner: str = "") -> None:
         self._store = store
         self._folder = f"checkpoints/{group}"
+        self._owner = owner
+        self._held: dict[int, _Held] = {}
+
+    def claim(self, partition: int) -> State | None:
+        """Become the owner of a partition; its newest state that can be read, as `read` gives it.
+
+        Nobody who claimed it before can change that state any more.
+        """
+        self._held[partition] = self._claimed(partition)
+        return self._newest(partition, self._held[partition].pointer.names)
 
     def write(self, partition: int, data: bytes) -> None:
         """Make ``data`` (of `encode`) the partition's checkpoint; the one before stays readable.
 
+        ``FencedError`` if the partition was never claimed, or by another since.
         A crash before the last step leaves the old one current, and the next write starts over.
         """
-        folder = f"{self._folder}/{partition}"
-        names = self._names(partition)
-        number = int(names[0].split(".")[0]) + 1 if names else 1
+        held = self._held.get(partition)
+        if held is None:
+            raise FencedError(f"partition {partition} is not claimed")
+        before = held.pointer
+        number = order_of(before.names[0])[1] + 1 if before.names else 1
         # 2 of a commit's steps (see Worker.commit): under a new name ...
-        name = f"{number:012d}.ckpt"
-        self._store.put(f"{folder}/{name}", data)
+        name = name_of(before.generation, number)
+        self._store.put(f"{self._folder}/{partition}/{name}", data)
         # 3: ... which then becomes the current one, at once.
-        kept = [name, *names][:KEPT]
-        pointer = msgspec.json.encode(_Pointer(kept))
-        self._store.put(f"{folder}/current.json", pointer)
-        # Not only what this write has dropped: a crash may have left more.
+        after = msgspec.structs.replace(before, names=[name, *before.names][:KEPT])
+        self._held[partition] = _Held(after, self._swap(partition, held, after))
+        # Not only what this write has dropped: a crash may have left more. Never what is newer:
+        # another may have claimed the partition by now.
         for old in self._listed(partition):
-            if old not in kept:
-                self._store.delete(f"{folder}/{old}")
+            if old not in after.names and order_of(old) < order_of(name):
+                self._store.delete(f"{self._folder}/{partition}/{old}")
 
     def read(self, partition: int) -> State | None:
         """The newest state that can be read; None if there is no checkpoint.
@@ -85,7 +108,13 @@ class Checkpoints:
         Raises ``DamagedError`` if there are checkpoints and none can be read: to start from
         nothing then would silently throw away what was learned.
         """
-        names = self._names(partition)
+        return self._newest(partition, self._pointer(partition)[0].names)
+
+    def exists(self, partition: int) -> bool:
+        """Whether the partition has a checkpoint, by whomever."""
+        return bool(self._pointer(partition)[0].names)
+
+    def _newest(self, partition: int, names: list[str]) -> State | None:
         # A damaged pointer may look sound, and name what is not there.
         others = (name for name in self._listed(partition) if name not in names) if names else ()
         for name in itertools.chain(names, others):
@@ -101,19 +130,54 @@ class Checkpoints:
             )
         return None
 
-    def _names(self, partition: int) -> list[str]:
-        path = f"{self._folder}/{partition}/current.json"
+    def _claimed(self, partition: int) -> _Held:
+        """Raise the pointer's generation; what is held then."""
+        for _ in range(_ATTEMPTS):
+            before, tag = self._pointer(partition)
+            claim = Pointer(before.names, before.generation + 1, self._owner)
+            try:
+                tag = self._store.swap(self._path(partition), pointers.encode(claim), tag)
+            except ConflictError:
+                continue
+            return _Held(claim, tag)
+        raise ConflictError(f"{self._path(partition)} was changed by others {_ATTEMPTS} times")
+
+    def _swap(self, partition: int, held: _Held, after: Pointer) -> str:
+        """Put the pointer in place of the one that is held; the new tag."""
+        path, data = self._path(partition), pointers.encode(after)
         try:
-            stored = self._store.get(path).data
+            return self._store.swap(path, data, held.tag)
+        except ConflictError as error:
+            # An earlier swap may have worked although its answer was lost, or damage been done.
+            now, tag = self._pointer(partition)
+            if now.generation <= after.generation:
+                return self._store.swap(path, data, tag)
+            self._held.pop(partition, None)
+            raise FencedError(
+                f"partition {partition} was taken over by {now.owner or 'another learner'} "
+                f"(generation {now.generation}, ours is {after.generation})"
+            ) from error
+
+    def _path(self, partition: int) -> str:
+        return f"{self._folder}/{partition}/current.json"
+
+    def _pointer(self, partition: int) -> tuple[Pointer, str | None]:
+        """The pointer and its tag; a damaged one is made up from what lies in the store."""
+        path = self._path(partition)
+        try:
+            stored = self._store.get(path)
         except NotFoundError:
-            return []
+            return Pointer([]), None
         try:
-            return msgspec.json.decode(stored, type=_Pointer).names
+            return pointers.decode(stored.data), stored.tag
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.warning("%s is damaged (%s): looking for the checkpoints themselves", path, error)
-            return self._listed(partition)
+            names = self._listed(partition)
+            return Pointer(names, order_of(names[0])[0] if names else 0), stored.tag
 
     def _listed(self, partition: int) -> list[str]:
         """The checkpoints that lie in the store, newest first, the current ones or not."""
-        found = self._store.list(f"{self._folder}/{partition}")
-        return sorted(path.rsplit("/", 1)[-1] for path in found if path.endswith(".ckpt"))[::-1]
+        found = (
+            path.rsplit("/", 1)[-1] for path in self._store.list(f"{self._folder}/{partition}")
+        )
+        return sorted(filter(pointers.is_name, found), key=order_of, reverse=True)

@@ -126,13 +126,22 @@ class Learner:
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            **self._models_state(PowerModel.state),
+        }
+
+    def present(self) -> State:
+        """What others need of the models to merge them: a state without what is under way."""
+        return {"counts": {}, "rounds": [], **self._models_state(PowerModel.present)}
+
+    def _models_state(self, state_of: Callable[[PowerModel], State]) -> State:
+        return {
             "machines": {name: asdict(machine) for name, machine in self.machines.items()},
             "models": [
                 {
                     "key": asdict(key),
                     "features": model.features,
                     "components": model.components,
-                    "model": model.state(),
+                    "model": state_of(model),
                 }
                 for key, model in self.models.items()
             ],

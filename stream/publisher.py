@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final
+from operator import attrgetter
+from typing import Final, Protocol
 
 from estimator.artifact import Artifact, Line, Manifest
 from estimator.errors import DamagedError
@@ -14,7 +15,7 @@ from estimator.model_key import ModelKey
 from estimator.model_store import ModelStore
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
-from stream.shard import Shard
+from stream.learner import Learner
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +68,32 @@ def _lines(model: PowerModel) -> dict[str, Line]:
     }
 
 
-def _owners(shards: Sequence[Shard]) -> dict[ModelKey, list[Shard]]:
-    """The shards that have a model of each key, as far as the models are of one shape."""
-    owners: dict[ModelKey, list[Shard]] = {}
-    for shard in shards:
+class Models(Protocol):
+    """What is published of: a shard, or what another learner has shown of one."""
+
+    @property
+    def partition(self) -> int:
+        """The number of the partition that it was learned from."""
+        ...
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How far each topic had been read."""
+        ...
+
+    @property
+    def learner(self) -> Learner:
+        """The models."""
+        ...
+
+
+def _owners(shards: Sequence[Models]) -> dict[ModelKey, list[Models]]:
+    """The shards that have a model of each key, as far as the models are of one shape.
+
+    In the order of their partitions: whoever merges them, the result is the same.
+    """
+    owners: dict[ModelKey, list[Models]] = {}
+    for shard in sorted(shards, key=attrgetter("partition")):
         for key, model in shard.learner.models.items():
             alike = owners.setdefault(key, [])
             first = alike[0].learner.models[key] if alike else model
@@ -104,13 +127,17 @@ class Publisher:
             }
         return self._current.pop(key, -1) == samples
 
-    def publish(self, *shards: Shard) -> int:
+    def publish(self, *shards: Models, others: Sequence[Models] = ()) -> int:
         """Publish what has changed in the shards; how many artifacts that made.
 
-        Nodes of one type lie in several partitions: their models are merged into one.
+        Nodes of one type lie in several partitions: their models are merged into one, with those
+        that ``others`` hold. Whoever has the model's first partition publishes it.
         """
         made = 0
-        for key, owners in _owners(shards).items():
+        ours = {shard.partition for shard in shards}
+        for key, owners in _owners([*shards, *others]).items():
+            if owners[0].partition not in ours:
+                continue
             models = [shard.learner.models[key] for shard in owners]
             samples = sum(model.samples for model in models)
             if samples < FEWEST_SAMPLES or samples == self._published.get(key):

@@ -6,30 +6,34 @@ import gc
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from estimator.errors import LogUnavailableError, StoreError
+from estimator.errors import FencedError, LogUnavailableError, StoreError
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
+from stream.complaints import Complaints
+from stream.intake import TOPICS, Intake
 from stream.join import LATENESS_SECONDS
 from stream.learner import Observer, Pool
-from stream.log.protocol import Log, Message, Reader, TopicPartition
-from stream.merge import Merge
+from stream.log.protocol import Assignment, Log, Membership, Message, Reader, TopicPartition
 from stream.publisher import Publisher
-from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC
-from stream.shard import DeadLetter, Shard, read
+from stream.records import GROUP
+from stream.shard import DeadLetter, Shard
+from stream.shared_models import ShardModels, SharedModels
 
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-TOPICS = (USAGE_TOPIC, POWER_TOPIC)
 _POLLED = 512
 """Messages of one poll at the most."""
 _QUEUED = 4 * _POLLED
 """A topic with so many entries waiting for the other topic is not polled further."""
+_POLL_SECONDS = 0.5
+_RETRY_SECONDS = 2.0
+_ASK_AGAIN_SECONDS = 0.1
+_UNASSIGNED = "no partitions have been assigned yet"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,12 @@ class LastCommit:
 
 @dataclass
 class Parts:
-    """What a worker works with, so that it takes one argument instead of ten."""
+    """What a worker works with, so that it takes one argument instead of ten.
+
+    ``membership`` says which partitions are the worker's own while it runs, and ``shared`` is
+    where it shows other members what it has learned; without them it has the partitions that it
+    was made with.
+    """
 
     log: Log
     pool: Pool
@@ -56,6 +65,8 @@ class Parts:
     observer: Observer | None = None
     clock: Callable[[], float] = time.time
     stop: threading.Event = field(default_factory=threading.Event)
+    membership: Membership | None = None
+    shared: SharedModels | None = None
 
 
 def relax_garbage_collection() -> None:
@@ -69,56 +80,48 @@ class Worker:
     """Learns from some partitions of the log. One thread; `status` figures may be read by others.
 
     A crash at any moment loses nothing and learns nothing twice: shards go on from their last
-    checkpoint, which holds the offsets that it was made at.
+    checkpoint, which holds the offsets that it was made at. So they do with another worker.
     """
 
-    def __init__(self, parts: Parts, partitions: Sequence[int]) -> None:
+    def __init__(self, parts: Parts, partitions: Sequence[int] = ()) -> None:
         self._parts = parts
-        self.shards = {number: self._shard(number) for number in partitions}
-        self._merges = {number: self._merge(number) for number in partitions}
-        # Messages are read when their turn is near: a record takes three times its bytes.
-        self._unread: dict[int, tuple[deque[Message], ...]] = {
-            number: tuple(deque() for _ in TOPICS) for number in partitions
-        }
-        self._polled_to: dict[TopicPartition, int] = {}
+        self._intakes: dict[int, Intake] = {}
+        self._assignment: Assignment | None = None
+        self._reading: Reader | None = None
         self._committed_at = parts.clock()
         self._dirty = False
         self.last_commit: LastCommit | None = None
+        self.fenced = 0
+        """How often a shard was found to be another's."""
+        self.waiting = "" if partitions or parts.membership is None else _UNASSIGNED
+        """Why nothing is learned now; empty as long as all is well."""
+        self._take_over(partitions)
 
-    def _shard(self, number: int) -> Shard:
-        parts = self._parts
-        shard = Shard(number, parts.pool, parts.dead_letter, parts.lateness_seconds, parts.observer)
-        state = parts.checkpoints.read(number)
-        if state is not None:
-            shard.restore(state)
-            return shard
-        for topic in TOPICS:
-            shard.positions[topic] = parts.log.begin_offsets(topic)[TopicPartition(topic, number)]
-        return shard
-
-    def _merge(self, number: int) -> Merge:
-        def at_end(place: int) -> bool:
-            topic = TOPICS[place]
-            where = TopicPartition(topic, number)
-            end = self._parts.log.end_offsets(topic)[where]
-            return self._has_read(number, place, end, idle=True)
-
-        return Merge(self._parts.clock, at_end)
+    @property
+    def shards(self) -> dict[int, Shard]:
+        """The shards that are ours now, by partition."""
+        return {number: intake.shard for number, intake in self._intakes.items()}
 
     def run(self) -> None:
         """Learn until ``stop`` is set; then commit what was learned."""
         stop = self._parts.stop
-        reader = self._reader()
+        complaints = Complaints(_log, self._parts.clock)
         try:
             while not stop.is_set():
                 try:
-                    self.step(reader, timeout_seconds=0.5)
-                except LogUnavailableError as error:
-                    _log.warning("the log cannot be read, trying again: %s", error)
-                    stop.wait(2.0)
+                    self.follow()
+                    self._step()
+                except (LogUnavailableError, StoreError) as error:
+                    what = "log" if isinstance(error, LogUnavailableError) else "store"
+                    complaints.say(f"the {what} cannot be read, trying again", error)
+                    self.waiting = str(error)
+                    stop.wait(_RETRY_SECONDS)
+                else:
+                    complaints.over("learning goes on")
+                    self.waiting = "" if self._assignment or self._intakes else _UNASSIGNED
             self.commit()
         finally:
-            reader.close()
+            self._stop_reading()
 
     def run_to_end(self, progress: Progress | None = None) -> None:
         """Learn all that is in the log now, as if nothing would ever follow; do not commit.
@@ -127,11 +130,11 @@ class Worker:
         """
         ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
         started = self._position()
-        total = sum(end for by_place in ends.values() for end in by_place.values()) - started
+        total = sum(ends[w.topic][w] for i in self._intakes.values() for w in i.offsets()) - started
         reader = self._reader()
         try:
             idle = True
-            while not self._mark_ended(ends, idle):
+            while not self._process_to(ends, idle):
                 messages = reader.poll(_POLLED, 1.0)
                 idle = not messages
                 self._take(messages, reader)
@@ -139,41 +142,40 @@ class Worker:
                     progress(self._position() - started, total)
             if progress is not None:
                 progress(self._position() - started, total)
-            for shard in self.shards.values():
-                shard.learner.flush()
-            self._dirty = True  # by what was flushed, even where nothing new was read
+            for intake in self._intakes.values():
+                intake.shard.learner.flush()
+                intake.changed = True  # by what was flushed, even where nothing new was read
+            self._dirty = True
         finally:
             reader.close()
 
-    def _position(self) -> int:
-        """How many messages have been processed or skipped, over all partitions and topics."""
-        return sum(sum(shard.positions.values()) for shard in self.shards.values())
+    def follow(self) -> bool:
+        """Hold the shards of the partitions that are assigned to us now; whether there are any.
 
-    def _mark_ended(self, ends: dict[str, dict[TopicPartition, int]], idle: bool) -> bool:
-        """Note which topics have been read to their end; whether all of them have.
-
-        What retention has deleted never comes: that is asked for, when nothing else did.
+        A shard is claimed in the store before it is read: from then on nobody else can write it.
+        Then the group is asked whether it is still ours: one that was shut out while it claimed
+        must let go. ``LogUnavailableError`` or ``StoreError``: nothing is held, try again.
         """
-        for number, merge in self._merges.items():
-            for place, topic in enumerate(TOPICS):
-                end = ends[topic][TopicPartition(topic, number)]
-                merge.ended[place] = self._has_read(number, place, end, idle)
-            self._process(number)
-        return all(all(merge.ended) for merge in self._merges.values())
-
-    def _reader(self) -> Reader:
-        positions = {
-            where: offset
-            for shard in self.shards.values()
-            for where, offset in self._offsets(shard).items()
-        }
-        # Of a log that was replaced by a shorter one, readers begin at the beginning.
-        ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
-        self._polled_to = {
-            where: offset if offset <= ends[where.topic][where] else 0
-            for where, offset in positions.items()
-        }
-        return self._parts.log.reader(positions)
+        membership = self._parts.membership
+        if membership is None:
+            return bool(self._intakes)
+        assignment = membership.poll(_POLL_SECONDS, self._give_up)
+        if assignment.number and assignment != self._assignment:
+            self._let_go()
+            try:
+                self._take_over(assignment.partitions)
+                membership.commit(self._offsets())
+            except FencedError as error:
+                _log.info("the partitions are not ours any more: %s", error)
+                self._let_go()
+                self._parts.stop.wait(_ASK_AGAIN_SECONDS)
+                return False
+            except BaseException:
+                self._let_go()
+                raise
+            self._assignment = assignment
+            self._show_all()
+        return bool(assignment.partitions)
 
     def step(self, reader: Reader, timeout_seconds: float) -> int:
         """Poll once and learn what came; commit when it is time. How many messages came."""
@@ -183,61 +185,12 @@ class Worker:
             self.commit()
         return len(messages)
 
-    def _take(self, messages: Sequence[Message], reader: Reader) -> None:
-        for message in messages:
-            self._unread[message.partition][TOPICS.index(message.topic)].append(message)
-            where = TopicPartition(message.topic, message.partition)
-            self._polled_to[where] = message.offset + 1
-        try:
-            for number in self.shards:
-                self._process(number)
-        finally:
-            for number in self.shards:
-                self._balance(number, reader)
-
-    def _process(self, number: int) -> None:
-        """Join and learn all whose turn it is."""
-        shard, merge, unread = self.shards[number], self._merges[number], self._unread[number]
-        while True:
-            for place, messages in enumerate(unread):
-                if messages and not merge.waiting(place):
-                    merge.add(place, read(messages.popleft()))
-            entry = merge.next()
-            if entry is None:
-                return
-            try:
-                shard.process(entry)
-            except LogUnavailableError:  # A dead letter could not be written: nothing is lost.
-                merge.put_back(TOPICS.index(entry.message.topic), entry)
-                raise
-            self._dirty = True
-
-    def _has_read(self, number: int, place: int, end: int, idle: bool) -> bool:
-        """Whether all messages of a topic up to an end have been polled, or are deleted by now."""
-        where = TopicPartition(TOPICS[place], number)
-        return self._polled_to[where] >= end or (
-            idle and self._parts.log.begin_offsets(where.topic)[where] >= end
-        )
-
-    def _waiting(self, number: int, place: int) -> int:
-        """How many messages of a topic have been polled and not processed."""
-        return self._merges[number].waiting(place) + len(self._unread[number][place])
-
-    def _balance(self, number: int, reader: Reader) -> None:
-        """Read no more of a topic that is far ahead of the other: memory stays bounded."""
-        for place, topic in enumerate(TOPICS):
-            partition = [TopicPartition(topic, number)]
-            if self._waiting(number, place) >= _QUEUED:
-                reader.pause(partition)
-            else:
-                reader.resume(partition)
-
     def commit(self) -> bool:
         """Write every shard, publish what changed; whether it worked (else it is tried again).
 
         1. Freeze the state in memory.
         2. Write it to the store under a new name.
-        3. Make that name the current one, at once.
+        3. Make that name the current one, at once, unless the shard is another's by now.
         4. Publish changed artifacts.
         5. Commit the offsets to the log, for lag monitoring only.
 
@@ -248,25 +201,172 @@ class Worker:
         self._committed_at = parts.clock()
         if not self._dirty:
             return True
-        written = 0
         try:
-            for number, shard in self.shards.items():
-                data = checkpoint.encode(shard.state())  # 1
-                written += len(data)
-                parts.checkpoints.write(number, data)  # 2, 3
+            written = self._save(show=self._is_shared)
             if parts.publisher is not None:
-                parts.publisher.publish(*self.shards.values())  # 4
-            for shard in self.shards.values():
-                parts.log.commit(parts.group, self._offsets(shard))  # 5
+                self._publish(parts.publisher)
+            if parts.membership is not None:
+                parts.membership.commit(self._offsets())  # 5
+            else:
+                parts.log.commit(parts.group, self._offsets())
         except (StoreError, LogUnavailableError) as error:
             _log.warning("could not commit, learning goes on in memory: %s", error)
+            return False
+        except FencedError as error:
+            if parts.membership is None:
+                raise
+            _log.warning("%s; what was learned of it since is dropped here", error)
+            self.fenced += 1
+            self._assignment = None  # whatever is ours is taken over anew
             return False
         self._dirty = False
         self.last_commit = LastCommit(parts.clock(), time.perf_counter() - started, written)
         return True
 
-    def _offsets(self, shard: Shard) -> dict[TopicPartition, int]:
+    def _step(self) -> None:
+        if not self._intakes:
+            return
+        if self._reading is None:
+            self._reading = self._reader()
+        self.step(self._reading, _POLL_SECONDS)
+
+    def _save(self, *, show: bool) -> int:
+        """Steps 1 to 3 of a commit; how many bytes were written.
+
+        With ``show`` the other learners are shown the models of what was written. ``FencedError``
+        if a shard is another's by now; all that are ours have been written then.
+        """
+        fenced: FencedError | None = None
+        written = 0
+        for number, intake in self._intakes.items():
+            if not intake.changed:
+                continue
+            data = checkpoint.encode(intake.shard.state())  # 1
+            try:
+                self._parts.checkpoints.write(number, data)  # 2, 3
+            except FencedError as error:
+                fenced = error
+                continue
+            intake.changed = False
+            written += len(data)
+            if show:
+                self._show(number)
+        if fenced is not None:
+            raise fenced
+        return written
+
+    def _publish(self, publisher: Publisher) -> None:
+        """Step 4: publish what all learners have learned, once all have shown it."""
+        others = self._others()
+        if others is not None:
+            publisher.publish(*self.shards.values(), others=others)
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether others have some of the partitions."""
+        return self._assignment is not None and not self._assignment.is_all
+
+    def _others(self) -> list[ShardModels] | None:
+        """The models of others' shards; None as long as one that has some has not shown it."""
+        parts, assignment = self._parts, self._assignment
+        if parts.shared is None or assignment is None or assignment.is_all:
+            return []
+        others = [n for n in range(assignment.of) if n not in assignment.partitions]
+        found = parts.shared.read_many(others)
+        if any(models is None and parts.checkpoints.exists(n) for n, models in found.items()):
+            return None
+        return [models for models in found.values() if models is not None]
+
+    def _show(self, number: int) -> None:
+        """Show the others a shard's models."""
+        shard = self._intakes[number].shard
+        if self._parts.shared is not None and shard.learner.models:
+            self._parts.shared.write(number, shard.positions, shard.learner)
+
+    def _show_all(self) -> None:
+        """Show at once what was taken over: nobody else will. What is only ours, is not shown."""
+        if self._is_shared:
+            for number in self._intakes:
+                self._show(number)
+        elif self._parts.shared is not None:
+            self._parts.shared.forget(self._intakes)
+
+    def _give_up(self) -> None:
+        """Write what was learned before the partitions go to others; they go on from there.
+
+        If that fails, they go on from the checkpoint before, and learn the rest again.
+        """
+        try:
+            self._save(show=True)
+        except (StoreError, FencedError) as error:
+            _log.warning("what was learned since the last checkpoint is given up: %s", error)
+        self._assignment = None
+        self._intakes = {}
+
+    def _take_over(self, partitions: Iterable[int]) -> None:
+        self._intakes = {number: self._intake(number) for number in partitions}
+
+    def _let_go(self) -> None:
+        self._stop_reading()
+        self._intakes = {}
+        self._assignment = None
+        self._dirty = False
+
+    def _stop_reading(self) -> None:
+        reader, self._reading = self._reading, None
+        if reader is not None:
+            reader.close()
+
+    def _intake(self, number: int) -> Intake:
+        parts = self._parts
+        shard = Shard(number, parts.pool, parts.dead_letter, parts.lateness_seconds, parts.observer)
+        state = parts.checkpoints.claim(number)
+        if state is not None:
+            shard.restore(state)
+        else:
+            for topic in TOPICS:
+                begin = parts.log.begin_offsets(topic)
+                shard.positions[topic] = begin[TopicPartition(topic, number)]
+        return Intake(shard, parts.log, parts.clock)
+
+    def _position(self) -> int:
+        """How many messages have been processed or skipped, over all partitions and topics."""
+        return sum(sum(shard.positions.values()) for shard in self.shards.values())
+
+    def _process_to(self, ends: Mapping[str, Mapping[TopicPartition, int]], idle: bool) -> bool:
+        """Process what came up to these ends; whether all partitions have been read to them."""
+        done = [intake.process_to(ends, idle) for intake in self._intakes.values()]
+        return all(done)
+
+    def _reader(self) -> Reader:
+        ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
+        positions: dict[TopicPartition, int] = {}
+        for intake in self._intakes.values():
+            positions.update(intake.begin(ends))
+        return self._parts.log.reader(positions)
+
+    def _take(self, messages: Sequence[Message], reader: Reader) -> None:
+        for message in messages:
+            self._intakes[message.partition].add(message)
+        try:
+            for intake in self._intakes.values():
+                intake.process()
+                self._dirty = self._dirty or intake.changed
+        finally:
+            self._balance(reader)
+
+    def _balance(self, reader: Reader) -> None:
+        """Read no more of a topic that is far ahead of the other: memory stays bounded."""
+        for intake in self._intakes.values():
+            for where, waiting in intake.backlog().items():
+                if waiting >= _QUEUED:
+                    reader.pause([where])
+                else:
+                    reader.resume([where])
+
+    def _offsets(self) -> dict[TopicPartition, int]:
         return {
-            TopicPartition(topic, shard.partition): offset
-            for topic, offset in shard.positions.items()
+            where: offset
+            for intake in self._intakes.values()
+            for where, offset in intake.offsets().items()
         }

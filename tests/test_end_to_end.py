@@ -20,7 +20,7 @@ from estimator.errors import WattstreamError
 from estimator.model_store import ModelStore
 from estimator.settings import Settings
 from estimator.store import open_store
-from server.assembly import make_worker, open_topics, store_of
+from server.assembly import joined, log_of, make_worker, store_of
 from server.live import Live
 from stream.records import DEAD_TOPIC, USAGE_TOPIC
 from tests.estimator.artifacts import made_artifact
@@ -126,8 +126,10 @@ class Learned:
 
     def __init__(self, folder: Path) -> None:
         settings = Settings(data=str(folder / "data"))
-        with open_topics(settings) as log:
-            worker = make_worker(settings, log, store_of(settings), threading.Event(), Live())
+        with log_of(settings) as log, joined(settings, log) as membership:
+            store = store_of(settings)
+            worker = make_worker(settings, log, store, threading.Event(), membership, Live())
+            assert worker.follow()
             shards = worker.shards.values()
             self.positions = {
                 (topic, number): position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ SETTINGS = (
     "partitions",
     "retention_hours",
     "retention_mib",
+    "metrics_port",
     *KAFKA_SETTINGS,
 )
 
@@ -35,15 +37,21 @@ def run(
 ) -> int:
     """Read sources and publish their records; ends by itself when all are files."""
     from server import assembly
+    from server.side_app import shown
+    from server.watching import Watcher
     from stream.collect import Collector
     from stream.sources.choose import automatic
 
     named = assembly.sources_of(source, settings) if source else None
-    with (
-        stopped_by_signals() as stop,
-        assembly.open_topics(settings) as log,
-        Collector(named or assembly.sources_of(automatic(settings), settings), log) as collector,
-    ):
+    with ExitStack() as parts:
+        stop = parts.enter_context(stopped_by_signals())
+        log = parts.enter_context(assembly.log_of(settings))
+        watcher = Watcher(log)
+        parts.enter_context(shown(settings, watcher))
+        if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
+            return 0
+        sources = named or assembly.sources_of(automatic(settings), settings)
+        collector = watcher.collector = parts.enter_context(Collector(sources, log))
         while not (stop.is_set() or collector.join(0.2)):
             pass
     for status in collector.status:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from estimator.errors import WattstreamError
 from estimator.settings import KAFKA_SETTINGS, Settings
-from server.commands.running import learning, stopped_by_signals, wait
+from server.commands.running import learn_once, learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ SETTINGS = (
     "lateness",
     "commit_interval",
     "experts",
+    "learner",
+    "session_timeout",
+    "metrics_port",
     *KAFKA_SETTINGS,
 )
 
@@ -35,21 +39,24 @@ def run(
 ) -> int:
     """Learn from the log, checkpoint, and publish models to the store."""
     from server import assembly
+    from server.side_app import shown
     from server.watching import Watcher
     from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
-    with (
-        stopped_by_signals() as stop,
-        assembly.only_learner(settings),
-        assembly.open_topics(settings) as log,
-    ):
-        worker = assembly.make_worker(settings, log, assembly.store_of(settings), stop)
-        watcher = Watcher(log, worker, None)
+    with ExitStack() as parts:
+        stop = parts.enter_context(stopped_by_signals())
+        parts.enter_context(assembly.only_learner(settings))
+        log = parts.enter_context(assembly.log_of(settings))
+        watcher = Watcher(log)
+        parts.enter_context(shown(settings, watcher))
+        if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
+            return 0
+        membership = parts.enter_context(assembly.joined(settings, log))
+        store = assembly.store_of(settings)
+        worker = watcher.worker = assembly.make_worker(settings, log, store, stop, membership)
         if once:
-            worker.run_to_end()
-            if not worker.commit():
-                raise WattstreamError(f"store {settings.store_url}: the checkpoint was not written")
+            learn_once(worker, stop)
         else:
             with learning(worker, watcher, stop):
                 _log.info("learning from %s", settings.log_url)

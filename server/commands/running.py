@@ -40,6 +40,16 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def learn_once(worker: Worker, stop: threading.Event) -> None:
+    """Learn what is in the log now of the partitions that are ours, and commit it."""
+    while not worker.follow():
+        if stop.is_set():
+            return
+    worker.run_to_end()
+    if not worker.commit():
+        raise WattstreamError("the checkpoint was not written")
+
+
 @contextmanager
 def learning(worker: Worker, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
     """Run the learner in a thread of its own; at the end it commits what it has learned.

@@ -39,6 +39,8 @@ SETTINGS = (
     "socket_owner",
     "socket_group",
     "metrics_port",
+    "learner",
+    "session_timeout",
     *KAFKA_SETTINGS,
 )
 
@@ -70,24 +72,25 @@ def run(
         past = FIRST_SECONDS if assembly.is_first_start(settings) else 0.0
         named = assembly.sources_of(source, settings, past) if source else None
         parts.enter_context(assembly.only_learner(settings))
-        log = parts.enter_context(assembly.open_topics(settings))
+        log = parts.enter_context(assembly.log_of(settings))
         store = assembly.store_of(settings)
         models = ModelStore(store)
         # The socket first: Kepler must find it when it starts.
         parts.enter_context(make_estimator(settings, Catalog(models)))
-        live = Live()
-        worker = assembly.make_worker(settings, log, store, stop, live)
-        collector = Collector(
-            named or assembly.sources_of(automatic(settings), settings, past), log
-        )
-        watcher = Watcher(log, worker, collector)
+        live, watcher = Live(), Watcher(log)
         app = make_app(
             Catalog(models), models, watcher, live, refresh_seconds=settings.refresh_interval
         )
         server = parts.enter_context(HttpServer(app, *settings.address))
-        parts.enter_context(learning(worker, watcher, stop))
-        parts.enter_context(collector)
         _log.info("the page is at %s/, power is answered at %s", server.url, settings.socket[0])
+        if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
+            return 0
+        membership = parts.enter_context(assembly.joined(settings, log))
+        worker = assembly.make_worker(settings, log, store, stop, membership, live)
+        sources = named or assembly.sources_of(automatic(settings), settings, past)
+        watcher.worker, watcher.collector = worker, Collector(sources, log)
+        parts.enter_context(learning(worker, watcher, stop))
+        parts.enter_context(watcher.collector)
         wait(stop)
         _log.info("stopping")
     if watcher.failure:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from estimator.errors import LogUnavailableError, NotFoundError
+from stream.log.alone import common_count
 from stream.log.closing import Closing
 from stream.log.kafka_admin import EARLIEST, LATEST, KafkaAdmin, TopicInfo
 from stream.log.kafka_clients import Connector
+from stream.log.kafka_membership import KafkaMembership
 from stream.log.kafka_reader import KafkaReader
 from stream.log.kafka_topics import COMPRESSION, differences, topic_configs
 from stream.log.kafka_writer import KafkaWriter
@@ -137,8 +139,18 @@ class KafkaLog(Closing):
         """How far a group has said it has come."""
         return self._admin.committed(group)
 
+    def join(
+        self, group: str, topics: Sequence[str], member: str, session_seconds: float
+    ) -> KafkaMembership:
+        """Become a static member of a group that shares these topics, of equal partition counts.
+
+        It takes part once it is polled.
+        """
+        count = common_count(self, topics)
+        return KafkaMembership(self._connector, group, topics, count, member, session_seconds)
+
     def close(self) -> None:
-        """Close the connections; readers close their own."""
+        """Close the connections; readers and memberships close their own."""
         self._admin.close()
         self._writer.close()
 

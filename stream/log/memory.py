@@ -9,6 +9,7 @@ from operator import attrgetter
 from threading import Condition
 
 from estimator.errors import NotFoundError
+from stream.log.alone import Alone
 from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
@@ -102,6 +103,16 @@ class MemoryLog(Closing):
         """How far a group has said it has come."""
         with self._changed:
             return dict(self._committed.get(group, {}))
+
+    def join(
+        self,
+        group: str,
+        topics: Sequence[str],
+        member: str,  # noqa: ARG002 - there is no other
+        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
+    ) -> Alone:
+        """Become the only member of a group: all partitions are its own."""
+        return Alone(self, group, topics)
 
     def close(self) -> None:
         """Nothing to give back; what was appended stays as long as the object does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -69,6 +69,46 @@ class Reader(Protocol):
         ...
 
 
+class Assignment(NamedTuple):
+    """The partitions that are ours, ``of`` so many: of every topic those with these numbers.
+
+    ``number`` is another each time that the group has assigned anything, 0 before it has.
+    """
+
+    number: int
+    partitions: tuple[int, ...]
+    of: int
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nobody else has any."""
+        return len(self.partitions) == self.of
+
+
+class Membership(Protocol):
+    """A place in a consumer group, whose members share the partitions of some topics."""
+
+    def poll(self, timeout_seconds: float, give_up: Callable[[], None]) -> Assignment:
+        """Take part in the group; what is ours now. Waits so long if that is nothing yet.
+
+        ``give_up`` is called, in this or in another thread, before partitions go to others: when
+        it returns, they may. ``LogUnavailableError`` if the group cannot be reached; what was
+        assigned then stays ours for the time being. ``WattstreamError`` if we are shut out.
+        """
+        ...
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note how far the group has come in partitions that are ours. For lag monitoring.
+
+        ``FencedError`` if they are not ours any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Take no part any more."""
+        ...
+
+
 class Log(Protocol):
     """Topics of ordered partitions. Safe to share between threads; readers are not."""
 
@@ -113,6 +153,16 @@ class Log(Protocol):
 
     def committed(self, group: str) -> dict[TopicPartition, int]:
         """How far a group has said it has come."""
+        ...
+
+    def join(
+        self, group: str, topics: Sequence[str], member: str, session_seconds: float
+    ) -> Membership:
+        """Become a member of a group that shares these topics, all of equal partition counts.
+
+        Who comes back under the same name within ``session_seconds`` finds what it had; else its
+        partitions go to others.
+        """
         ...
 
     def close(self) -> None:

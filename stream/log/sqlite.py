@@ -10,6 +10,7 @@ from typing import Final
 
 from estimator.errors import NotFoundError
 from stream.log import sqlite_partition
+from stream.log.alone import Alone
 from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
@@ -146,6 +147,16 @@ class SqliteLog(Closing):
                 "SELECT topic, partition, position FROM committed WHERE consumer = ?", (group,)
             )
             return {TopicPartition(topic, number): position for topic, number, position in rows}
+
+    def join(
+        self,
+        group: str,
+        topics: Sequence[str],
+        member: str,  # noqa: ARG002 - there is no other
+        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
+    ) -> Alone:
+        """Become the only member of a group: all partitions are its own."""
+        return Alone(self, group, topics)
 
     def close(self) -> None:
         """Close the file; readers close their own connections. What was appended stays."""

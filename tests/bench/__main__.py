@@ -10,7 +10,10 @@ import subprocess
 import sys
 import time
 
-BENCHES = ("learning", "fleet", "evaluate", "log", "kafka", "socket", "estimator", "http")
+BENCHES = (
+    *("learning", "fleet", "evaluate", "log", "kafka", "sharing"),
+    *("socket", "estimator", "http"),
+)
 
 
 def main(names: list[str]) -> int:

@@ -20,6 +20,7 @@ from estimator.model_store import ModelStore
 from estimator.store import open_store
 from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
+from stream.intake import TOPICS
 from stream.join import Join
 from stream.log import kafka_fetches, kafka_writer
 from stream.log.kafka import KafkaLog
@@ -30,7 +31,7 @@ from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, PowerRecord, decode_usage
 from stream.shard import read
-from stream.worker import TOPICS, Parts, Worker, relax_garbage_collection
+from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.bench.fleet import fleet_records
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.jars import MissingToolError

@@ -43,6 +43,8 @@ _PROPERTIES: Final = {
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
+    # A learner that was killed is missed soon.
+    "group.min.session.timeout.ms": "500",
     # A broker that was killed may come back when its session has run out.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",

@@ -19,6 +19,7 @@ from server.status import (
     CheckpointStatus,
     LearnerStatus,
     PartitionStatus,
+    ShardStatus,
     SourceStatus,
     Status,
 )
@@ -170,6 +171,16 @@ STATUS = Status(
         samples=80,
         dropped={"late": 2, "orphaned": 1, "duplicate": 0},
         dead_letters={"wattstream.usage": 4},
+        shards=(
+            ShardStatus(
+                0,
+                records=164,
+                samples=80,
+                dropped={"late": 2, "orphaned": 1, "duplicate": 0},
+                dead_letters={"wattstream.usage": 4},
+            ),
+        ),
+        fenced=3,
         partitions=(
             PartitionStatus("wattstream.usage", 0, 100, 7),
             PartitionStatus("wattstream.power", 0, 64, 0),

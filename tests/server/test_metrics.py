@@ -70,11 +70,13 @@ def test_the_parts_beside_the_server(serve: Serve) -> None:
     assert value("source_up", source="kepler http://node7:9102/metrics") == 0
     assert value("source_errors_total", source="kepler http://node7:9102/metrics") == 3
     assert value("source_records_total", source="sim") == 120
-    assert value("learner_records_total") == 164
-    assert value("learner_samples_total") == 80
-    assert value("learner_dropped_total", reason="late") == 2
-    assert value("learner_dropped_total", reason="duplicate") == 0
-    assert value("learner_dead_letters_total", topic="wattstream.usage") == 4
+    assert value("learner_partitions") == 1
+    assert value("learner_fenced_total") == 3
+    assert value("learner_records_total", partition="0") == 164
+    assert value("learner_samples_total", partition="0") == 80
+    assert value("learner_dropped_total", reason="late", partition="0") == 2
+    assert value("learner_dropped_total", reason="duplicate", partition="0") == 0
+    assert value("learner_dead_letters_total", topic="wattstream.usage", partition="0") == 4
     assert value("learner_lag_records", topic="wattstream.usage", partition="0") == 7
     assert value("learner_position", topic="wattstream.power", partition="0") == 64
     assert value("checkpoint_age_seconds") == 18
@@ -90,7 +92,7 @@ def test_a_server_alone_has_no_series_of_other_parts(serve: Serve) -> None:
 def test_before_the_first_checkpoint_it_has_no_age(serve: Serve) -> None:
     provider = FakeProvider(Status(learner=LearnerStatus(records=1, samples=0)))
     names = _names(serve(provider=provider).get("/metrics"))
-    assert "wattstream_learner_records_total" in names
+    assert "wattstream_learner_partitions" in names
     assert not [name for name in names if name.startswith("wattstream_checkpoint")]
 
 

@@ -6,9 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from estimator.errors import DamagedError, StoreError
-from estimator.store import InMemoryStore
+from estimator.errors import DamagedError, FencedError, StoreError
+from estimator.store import InMemoryStore, Store
 from stream.checkpoint import KEPT, SCHEMA, Checkpoints, decode, encode
+from stream.checkpoint_pointer import name_of
 from stream.learner import Learner
 from stream.pools import pool
 from tests.stream.builders import fleet, joined
@@ -27,7 +28,18 @@ def store() -> InMemoryStore:
 
 @pytest.fixture
 def checkpoints(store: InMemoryStore) -> Checkpoints:
-    return Checkpoints(store, "g")
+    return claimed(store)
+
+
+def claimed(store: Store) -> Checkpoints:
+    """The checkpoints of an owner of partition 3."""
+    found = Checkpoints(store, "g", "us")
+    found.claim(3)
+    return found
+
+
+def name(number: int, generation: int = 1) -> str:
+    return name_of(generation, number)
 
 
 def number_of(checkpoints: Checkpoints) -> int:
@@ -94,7 +106,7 @@ def test_the_newest_is_read_and_few_are_kept(
     for number in range(1, 8):
         checkpoints.write(3, encode(state(number)))
         assert number_of(checkpoints) == number
-    assert files(store) == [f"{n:012d}.ckpt" for n in (5, 6, 7)] + ["current.json"]
+    assert files(store) == [name(n) for n in (5, 6, 7)] + ["current.json"]
     assert KEPT == 3
     assert checkpoints.read(4) is None
     assert Checkpoints(store, "other").read(3) is None
@@ -105,12 +117,12 @@ def test_a_damaged_one_is_said_and_the_one_before_is_used(
 ) -> None:
     for number in (1, 2, 3):
         checkpoints.write(3, encode(state(number)))
-    flip(store, f"{FOLDER}/000000000003.ckpt", 200)
+    flip(store, f"{FOLDER}/{name(3)}", 200)
     assert number_of(checkpoints) == 2
-    assert "checkpoints/g/3/000000000003.ckpt cannot be used: the digest" in caplog.text
-    store.delete(f"{FOLDER}/000000000002.ckpt")
+    assert f"checkpoints/g/3/{name(3)} cannot be used: the digest" in caplog.text
+    store.delete(f"{FOLDER}/{name(2)}")
     assert number_of(checkpoints) == 1
-    assert "000000000002.ckpt cannot be used" in caplog.text
+    assert f"{name(2)} cannot be used" in caplog.text
 
 
 def test_one_of_a_newer_schema_is_said_and_the_one_before_is_used(
@@ -121,7 +133,7 @@ def test_one_of_a_newer_schema_is_said_and_the_one_before_is_used(
     newer[len(b"WATTSTREAM CHECKPOINT\n")] = 9
     checkpoints.write(3, bytes(newer))
     assert number_of(checkpoints) == 1
-    assert "000000000002.ckpt cannot be used: schema is 9" in caplog.text
+    assert f"{name(2)} cannot be used: schema is 9" in caplog.text
 
 
 def test_none_that_can_be_read_is_an_error_not_a_new_start(
@@ -129,7 +141,7 @@ def test_none_that_can_be_read_is_an_error_not_a_new_start(
 ) -> None:
     for number in (1, 2):
         checkpoints.write(3, encode(state(number)))
-        store.put(f"{FOLDER}/{number:012d}.ckpt", b"")
+        store.put(f"{FOLDER}/{name(number)}", b"")
     with pytest.raises(DamagedError, match=r"no checkpoint of partition 3.*remove the folder"):
         checkpoints.read(3)
 
@@ -137,7 +149,7 @@ def test_none_that_can_be_read_is_an_error_not_a_new_start(
 def test_writing_after_damage_goes_on(store: InMemoryStore, checkpoints: Checkpoints) -> None:
     for number in (1, 2):
         checkpoints.write(3, encode(state(number)))
-    flip(store, f"{FOLDER}/000000000002.ckpt", 100)
+    flip(store, f"{FOLDER}/{name(2)}", 100)
     checkpoints.write(3, encode(state(3)))
     assert number_of(checkpoints) == 3
 
@@ -172,10 +184,10 @@ def test_no_flipped_bit_of_the_pointer_loses_what_was_learned(
 
 def test_writing_mends_a_damaged_pointer(store: InMemoryStore, checkpoints: Checkpoints) -> None:
     checkpoints.write(3, encode(state(1)))
-    store.put(f"{FOLDER}/current.json", b'{"names":["00000000000x.ckpt"]}')
+    store.put(f"{FOLDER}/current.json", b'{"names":["x.ckpt"]}')
     checkpoints.write(3, encode(state(2)))
     assert number_of(checkpoints) == 2
-    assert files(store) == [f"{n:012d}.ckpt" for n in (1, 2)] + ["current.json"]
+    assert files(store) == [name(n) for n in (1, 2)] + ["current.json"]
 
 
 class Failing(InMemoryStore):
@@ -188,6 +200,11 @@ class Failing(InMemoryStore):
             raise StoreError(f"{path}: refused")
         return super().put(path, data)
 
+    def swap(self, path: str, data: bytes, expected_tag: str | None) -> str:
+        if path.endswith(self.refuses):
+            raise StoreError(f"{path}: refused")
+        return super().swap(path, data, expected_tag)
+
     def delete(self, path: str) -> None:
         if path.endswith(self.refuses):
             raise StoreError(f"{path}: refused")
@@ -197,7 +214,7 @@ class Failing(InMemoryStore):
 @pytest.mark.parametrize("refuses", ["2.ckpt", "current.json"])
 def test_a_write_that_fails_leaves_the_one_before(refuses: str) -> None:
     store = Failing()
-    checkpoints = Checkpoints(store, "g")
+    checkpoints = claimed(store)
     checkpoints.write(3, encode(state(1)))
     store.refuses = refuses
     with pytest.raises(StoreError):
@@ -210,7 +227,7 @@ def test_a_write_that_fails_leaves_the_one_before(refuses: str) -> None:
 
 def test_what_a_crash_left_over_is_deleted_by_a_later_write() -> None:
     store = Failing()
-    checkpoints = Checkpoints(store, "g")
+    checkpoints = claimed(store)
     for number in (1, 2, 3):
         checkpoints.write(3, encode(state(number)))
     store.refuses = "1.ckpt"
@@ -219,7 +236,7 @@ def test_what_a_crash_left_over_is_deleted_by_a_later_write() -> None:
     assert number_of(checkpoints) == 4
     store.refuses = "nothing"
     checkpoints.write(3, encode(state(5)))
-    assert files(store) == [f"{n:012d}.ckpt" for n in (3, 4, 5)] + ["current.json"]
+    assert files(store) == [name(n) for n in (3, 4, 5)] + ["current.json"]
 
 
 def test_reading_sound_ones_says_nothing(
@@ -230,3 +247,128 @@ def test_reading_sound_ones_says_nothing(
             checkpoints.write(3, encode(state(number)))
         assert number_of(checkpoints) == 2
     assert caplog.text == ""
+
+
+# One owner at a time
+
+
+def test_who_claims_goes_on_from_what_was_written_and_the_one_before_can_write_no_more(
+    store: InMemoryStore,
+) -> None:
+    before, after = claimed(store), Checkpoints(store, "g", "them")
+    before.write(3, encode(state(1)))
+    found = after.claim(3)
+    assert found is not None
+    assert found["number"] == 1
+    for _ in range(2):  # and it cannot, however often it tries
+        with pytest.raises(FencedError, match=r"partition 3 .*"):
+            before.write(3, encode(state(99)))
+    assert number_of(after) == 1
+    after.write(3, encode(state(2)))
+    assert number_of(before) == 2
+    assert before.claim(3) is not None  # unless it takes it over in turn
+    before.write(3, encode(state(3)))
+    with pytest.raises(FencedError, match=r"taken over by us \(generation 3, ours is 2\)"):
+        after.write(3, encode(state(98)))
+    assert number_of(after) == 3
+
+
+def test_what_a_fenced_owner_leaves_behind_is_deleted_and_it_deletes_nothing(
+    store: InMemoryStore,
+) -> None:
+    before, after = claimed(store), Checkpoints(store, "g")
+    for number in (1, 2, 3):
+        before.write(3, encode(state(number)))
+    after.claim(3)
+    after.write(3, encode(state(4)))
+    with pytest.raises(FencedError):
+        before.write(3, encode(state(99)))
+    assert name(4) in files(store)  # which nobody names
+    assert number_of(after) == 4
+    after.write(3, encode(state(5)))
+    assert files(store) == [name(3), name(4, 2), name(5, 2), "current.json"]
+
+
+class Slow(InMemoryStore):
+    """Another claims and writes between an owner's pointer and its tidying up."""
+
+    other: Checkpoints | None = None
+
+    def list(self, prefix: str) -> list[str]:
+        other, self.other = self.other, None
+        if other is not None:
+            other.claim(3)
+            for number in (11, 12, 13, 14):
+                other.write(3, encode(state(number)))
+        return super().list(prefix)
+
+
+def test_an_owner_that_was_late_deletes_nothing_of_its_successor() -> None:
+    store = Slow()
+    before, after = claimed(store), Checkpoints(store, "g")
+    before.write(3, encode(state(1)))
+    store.other = after
+    before.write(3, encode(state(2)))
+    assert number_of(after) == 14
+    assert [file for file in files(store) if file.startswith("00000002-")] == [
+        name(number, 2) for number in (4, 5, 6)
+    ]
+
+
+class Forgetful(InMemoryStore):
+    """Swaps, and loses the answer."""
+
+    forgets = False
+
+    def swap(self, path: str, data: bytes, expected_tag: str | None) -> str:
+        tag = super().swap(path, data, expected_tag)
+        if self.forgets:
+            raise StoreError(f"{path}: no answer")
+        return tag
+
+
+def test_a_swap_whose_answer_was_lost_is_known_again() -> None:
+    store = Forgetful()
+    checkpoints = claimed(store)
+    store.forgets = True
+    with pytest.raises(StoreError, match="no answer"):
+        checkpoints.write(3, encode(state(1)))
+    assert number_of(checkpoints) == 1
+    store.forgets = False
+    checkpoints.write(3, encode(state(2)))
+    assert number_of(checkpoints) == 2
+
+
+def test_what_was_never_claimed_cannot_be_written(store: InMemoryStore) -> None:
+    with pytest.raises(FencedError, match="partition 3 is not claimed"):
+        Checkpoints(store, "g").write(3, encode(state(1)))
+    assert store.list("") == []
+
+
+def test_of_many_owners_the_last_to_claim_has_all_that_was_written(store: InMemoryStore) -> None:
+    """Many claim and write at random: what is current was always written upon what was."""
+    rng = random.Random(4)
+    owners = [Checkpoints(store, "g", str(place)) for place in range(4)]
+    seen: dict[int, int] = {}
+    for _ in range(300):
+        place = rng.randrange(len(owners))
+        if place not in seen or rng.random() < 0.1:
+            found = owners[place].claim(3)
+            seen[place] = 0 if found is None else int(found["number"])
+        try:
+            owners[place].write(3, encode(state(seen[place] + 1)))
+        except FencedError:
+            del seen[place]
+        else:
+            seen[place] += 1
+            assert number_of(owners[0]) == seen[place]
+    assert number_of(owners[0]) > 20
+
+
+def test_the_names_of_earlier_releases_are_read(store: InMemoryStore) -> None:
+    store.put(f"{FOLDER}/000000000017.ckpt", encode(state(17)))
+    store.put(f"{FOLDER}/current.json", b'{"names":["000000000017.ckpt"]}')
+    checkpoints = claimed(store)
+    assert number_of(checkpoints) == 17
+    checkpoints.write(3, encode(state(18)))
+    assert files(store) == ["000000000017.ckpt", name(18), "current.json"]

@@ -21,8 +21,9 @@ class Failing(Worker):
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
-        self.shards = {}
+        self._intakes = {}
         self.last_commit = None
+        self.waiting, self.fenced = "", 0
 
     def run(self) -> None:
         if self.error is not None:

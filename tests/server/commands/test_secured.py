@@ -12,19 +12,13 @@ from estimator.settings import SECRETS
 from stream.log.kafka import KafkaLog
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
 from tests.kafka.acls import SERVICES
+from tests.kafka.fixtures import LEFT_SOCKETS
 from tests.kafka.secured import PASSWORD, USER, SecuredBroker
 from tests.server.commands.inside import Run
 from tests.server.commands.traces import write_trace
 from tests.stream.log.test_kafka_acls import TOPICS
-from tests.stream.log.test_kafka_outages import collected
 
-__all__ = ["collected"]  # a fixture that every test uses
-
-# kafka-python leaves the sockets of attempts that failed to the garbage collector.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-]
+pytestmark = [pytest.mark.slow, *LEFT_SOCKETS]
 
 As = Callable[[str], None]
 

@@ -7,6 +7,7 @@ visible at once: the suite runs unchanged on a log behind a network.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,15 @@ from hypothesis import strategies as st
 
 from estimator.errors import MisuseError, NotFoundError
 from stream.log.partitioning import partition_for
-from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition, TopicSpec
+from stream.log.protocol import (
+    Log,
+    Membership,
+    Message,
+    Outgoing,
+    Reader,
+    TopicPartition,
+    TopicSpec,
+)
 
 PATIENCE_SECONDS = 20.0
 """How long something that must come may take."""
@@ -313,3 +322,30 @@ class LogContract:
             log.commit(group, {where: position})
         assert [log.committed(group)[where] for group in (one, two)] == [4, 2]
         assert log.committed(f"contract-{uuid4().hex}") == {}
+
+    def test_an_only_member_has_all_partitions_and_commits(self, log: Log) -> None:
+        one, two, group = new_topic(log, 3), new_topic(log, 3), f"contract-{uuid4().hex}"
+        with closing(log.join(group, [one, two], "me", 10.0)) as membership:
+            assert assigned(membership) == (0, 1, 2)
+            positions = {TopicPartition(topic, 2): 5 for topic in (one, two)}
+            membership.commit(positions)
+            assert log.committed(group) == positions
+            assert assigned(membership) == (0, 1, 2)
+
+    def test_topics_of_unequal_counts_cannot_be_shared(self, log: Log) -> None:
+        one, two = new_topic(log, 3), new_topic(log, 2)
+        with pytest.raises(MisuseError, match=f"'{one}' has 3, '{two}' has 2"):
+            log.join("g", [one, two], "me", 10.0)
+        with pytest.raises(NotFoundError):
+            log.join("g", [one, f"contract.{uuid4().hex}"], "me", 10.0)
+
+
+def assigned(membership: Membership) -> tuple[int, ...]:
+    """What the member is assigned, once it is anything."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = membership.poll(0.5, lambda: None)
+        if found.partitions:
+            assert found.is_all == (len(found.partitions) == found.of)
+            return found.partitions
+        assert time.monotonic() < deadline, "nothing was assigned"

@@ -20,6 +20,7 @@ from stream.log.protocol import Outgoing, TopicPartition, TopicSpec
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
 from tests.kafka.acls import CONFIGS, CREATOR, SERVICES, Need
 from tests.kafka.secured import PASSWORD, SecuredBroker
+from tests.stream.log.test_kafka_membership import SESSION_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,10 @@ def learn(log: KafkaLog) -> None:
     log.create_topics(TOPICS)
     read(log)
     log.append_many(DEAD_TOPIC, MESSAGE)
-    log.commit(GROUP, {TopicPartition(topic, 0): 1 for topic in BOTH})
+    with closing(log.join(GROUP, BOTH, "the-learner", SESSION_SECONDS)) as membership:
+        while not membership.poll(1.0, lambda: None).partitions:
+            pass
+        membership.commit({TopicPartition(topic, 0): 1 for topic in BOTH})
 
 
 def look(log: KafkaLog) -> None:

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from estimator.errors import LogUnavailableError, MisuseError
+from estimator.errors import FencedError, LogUnavailableError, MisuseError
 from stream.log.kafka import KafkaLog
 from stream.log.kafka_clients import parse_servers
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
 from tests.kafka.broker import Broker, Cluster, free_ports
-from tests.kafka.fixtures import need_kafka
-from tests.stream.log.contract import numbered, read_topic, take, values
+from tests.kafka.fixtures import LEFT_SOCKETS, need_kafka
+from tests.stream.log.contract import new_topic, numbered, read_topic, take, values
 from tests.stream.log.old_broker import old_broker
+from tests.stream.log.test_kafka_membership import SESSION_SECONDS, Member, eventually
 
-# kafka-python leaves the sockets of attempts that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = LEFT_SOCKETS
 
 TIMEOUT_SECONDS = 2.0
 """Short, so that tests need not wait; generous where something must come."""
 PATIENCE_SECONDS = 30.0
 ONE = TopicPartition("t", 0)
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Sockets that were left to the collector are gone before warnings are errors again."""
-
-    def ours(record: logging.LogRecord) -> bool:
-        return not record.name.startswith("kafka")
-
-    # Records that pytest keeps hold errors, which hold frames, which hold the client's sockets.
-    keeping = list(logging.getLogger().handlers)
-    for handler in keeping:
-        handler.addFilter(ours)
-    yield
-    for handler in keeping:
-        handler.removeFilter(ours)
-    gc.collect()
 
 
 def log_of(url: str) -> KafkaLog:
@@ -279,3 +261,31 @@ def test_brokers_of_a_cluster_die_one_after_the_other_and_nothing_is_lost(
     found.sort(key=lambda message: message.key)
     for name, messages in groupby(found, key=lambda message: message.key):
         assert without_repeats(values(list(messages))) == list(range(sent)), name
+
+
+@pytest.mark.slow
+def test_while_the_broker_is_away_partitions_stay_for_the_time_being(own_kafka: Broker) -> None:
+    with log_of(own_kafka.url) as log:
+        topics = [new_topic(log, 2), new_topic(log, 2)]
+        member = Member(log.join("g", topics, "one", SESSION_SECONDS))
+        try:
+            eventually(lambda: member.has == (0, 1))
+            own_kafka.kill()
+            time.sleep(1)  # some polls
+            assert member.has == (0, 1)
+            assert member.error is None
+            with pytest.raises(LogUnavailableError, match=own_kafka.url):
+                member.membership.commit({TopicPartition(topics[0], 0): 1})
+            own_kafka.start()
+
+            def commits() -> bool:
+                try:
+                    member.membership.commit({TopicPartition(topics[0], 0): 1})
+                except (LogUnavailableError, FencedError):
+                    return False
+                return True
+
+            eventually(commits)
+            eventually(lambda: member.has == (0, 1))
+        finally:
+            member.close()

@@ -14,17 +14,12 @@ from stream.log.kafka_security import KafkaSecurity
 from stream.log.protocol import TopicPartition, TopicSpec
 from tests.kafka.acls import Need
 from tests.kafka.certificates import Authority
+from tests.kafka.fixtures import LEFT_SOCKETS
 from tests.kafka.secured import PASSWORD, USER, SecuredBroker
 from tests.stream.log.contract import numbered, read_topic, values
-from tests.stream.log.test_kafka_outages import collected, poll_until
+from tests.stream.log.test_kafka_outages import poll_until
 
-__all__ = ["collected"]  # a fixture that every test uses
-
-# kafka-python leaves the sockets of attempts that failed to the garbage collector.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-]
+pytestmark = [pytest.mark.slow, *LEFT_SOCKETS]
 
 ONE = TopicPartition("t", 0)
 
