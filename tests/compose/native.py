@@ -73,6 +73,10 @@ class Native:
         )
         return done.returncode == 0
 
+    def metrics_url(self, name: str) -> str:
+        """Where a service shows its metrics."""
+        return f"http://127.0.0.1:{self._metrics[name]}"
+
     def said(self, name: str) -> str:
         """What a service has said on standard error."""
         return (self.folder / f"{name}.err").read_text()

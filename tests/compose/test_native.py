@@ -10,10 +10,9 @@ import pytest
 
 from estimator.client import ask
 from estimator.errors import WattstreamError
-from server.commands import collect, learn
 from tests.compose.native import Native, wait_until_healthy
 from tests.kafka.fixtures import need_kafka
-from tests.server.commands.processes import eventually, short_folder
+from tests.server.commands.processes import eventually, figures, short_folder
 
 pytestmark = pytest.mark.slow
 
@@ -53,10 +52,12 @@ def test_a_model_is_served_and_power_is_answered(native: Native) -> None:
         return not answer["msg"] and answer["powers"]["package"][0] > 0
 
     eventually(answered)
-    for module, names in ((collect, ["collector"]), (learn, ["learner-1", "learner-2"])):
-        if "metrics_port" in module.SETTINGS:
-            for name in names:
-                wait_until_healthy(native, name)
+    for name in ("collector", "learner-1", "learner-2"):
+        wait_until_healthy(native, name)
+    learners = [native.metrics_url(name) for name in ("learner-1", "learner-2")]
+    eventually(
+        lambda: [figures(url).get("wattstream_learner_partitions") for url in learners] == [6, 6]
+    )
     for name in [name for name in native.services if name != "kafka"]:
         assert native.processes[name].poll() is None, native.said(name)
         assert native.stop(name) == 0, native.said(name)
