@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.kafka.certificates import Authority
 from tests.kafka.fixtures import LEFT_SOCKETS
 from tests.kafka.secured import PASSWORD, USER, SecuredBroker
 from tests.stream.log.contract import numbered, read_topic, values
+from tests.stream.log.test_kafka_membership import eventually
 from tests.stream.log.test_kafka_outages import poll_until
 
 pytestmark = [pytest.mark.slow, *LEFT_SOCKETS]
@@ -210,14 +212,20 @@ def test_a_password_that_is_changed_is_taken_from_its_file_without_a_restart(
 ) -> None:
     broker, file = own_secured_kafka, tmp_path / "password"
     file.write_text("first\n")
-    broker.add_user("roller", [Need("All", "Topic", "t", "")])
+    broker.add_user("roller", [Need("All", "Topic", "t", ""), Need("Read", "Group", "g", "")])
     broker.set_password("roller", "first")
     security = by_password(broker, username="roller", password="", password_file=str(file))
     with log_of(broker.url_of("SCRAM"), security, timeout_seconds=3.0) as log:
         log.create_topics([TopicSpec("t", 1)])
         log.append_many("t", numbered("a", 10))
-        with closing(log.reader({ONE: 0})) as reader:
+        with (
+            closing(log.reader({ONE: 0})) as reader,
+            closing(log.join("g", ["t"], "me", 30.0)) as membership,
+        ):
             found = poll_until(reader, 9)
+            given_up: list[int] = []
+            give_up = partial(given_up.append, 1)
+            eventually(lambda: membership.poll(1.0, give_up).partitions == (0,))
             broker.set_password("roller", "second")
             broker.kill()
             broker.start()
@@ -234,6 +242,10 @@ def test_a_password_that_is_changed_is_taken_from_its_file_without_a_restart(
                 except LogUnavailableError:
                     assert time.monotonic() < deadline
             found += poll_until(reader, 19)
+            assert given_up == []
+            eventually(lambda: membership.poll(1.0, give_up).partitions == (0,) and bool(given_up))
+            assert given_up == [1]
+            membership.commit({ONE: 20})
         assert list(dict.fromkeys(values(found))) == list(range(20))
         file.unlink()  # a secret that is just being replaced
         broker.kill()
