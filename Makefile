@@ -8,7 +8,7 @@ KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= 9093
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench fuzz kafka kafka-stop compose-check clean
+.PHONY: help setup run demo test check format bench fuzz soak kafka kafka-stop compose-check clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: $(DEVELOPER) ## Measure this machine: ratios against a peer or a limit in
 
 fuzz: $(DEVELOPER) ## Send the estimator ten thousand requests made up to break it
 	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/estimator/test_fuzz.py -q
+
+soak: $(DEVELOPER) ## Run the tests that take minutes: outages of a minute, and the like
+	$(BIN)/python -m pytest -m soak
 
 kafka: $(DEVELOPER) ## Start an Apache Kafka broker on this machine, fetched by mvn once (KAFKA_PORT=9092)
 	@$(BIN)/python -m tests.kafka start --port $(KAFKA_PORT) --controller-port $(KAFKA_CONTROLLER_PORT)

@@ -15,6 +15,17 @@ class RecordError(WattstreamError):
     """A record cannot be read; it belongs in the dead-letter topic with this message."""
 
 
+class RefusedError(RecordError):
+    """The log will never take some of the messages, and has all others: count them, go on.
+
+    ``refused`` are their places among the messages.
+    """
+
+    def __init__(self, message: str, refused: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
 class SourceUnavailableError(WattstreamError):
     """A source has nothing to give now and may later: retry with backoff."""
 

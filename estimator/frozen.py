@@ -7,6 +7,7 @@ estimator answers with one: all three by `FrozenModel.predict_many`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
@@ -45,14 +46,18 @@ class FrozenPolynomials:
         self.scales = scales
         self.coefficients = coefficients
         self.order = order
-        self._expansion = expansion(len(scales), order)
-        self._flat = coefficients.transpose(1, 0, 2).reshape(self._expansion.terms, -1)
+        self.expansion = expansion(len(scales), order)
+
+    @cached_property
+    def flat(self) -> Floats:
+        """The coefficients as one matrix [D, E * C]. Most frozen models are never asked."""
+        return self.coefficients.transpose(1, 0, 2).reshape(self.expansion.terms, -1)
 
     def predict_many(self, rows: Floats) -> Floats:
         """Watts that each expert says: [K, F] to [K, E, C]."""
         experts, _, components = self.coefficients.shape
-        terms = self._expansion.expand(rows / self.scales)
-        return (terms @ self._flat).reshape(len(rows), experts, components)
+        terms = self.expansion.expand(rows / self.scales)
+        return (terms @ self.flat).reshape(len(rows), experts, components)
 
     def state(self) -> State:
         """Plain data from which `restore_experts` makes the same experts again."""
@@ -214,7 +219,7 @@ class FrozenModel:
         self.floor, self.ceiling = floor, ceiling
         self.seen = seen
         self.at = at
-        self._upper = ceiling * (1.0 + MARGIN)
+        self.upper = ceiling * (1.0 + MARGIN)
 
     def opinions(self, rows: Floats) -> Floats:
         """What each expert says, within the guards: [K, F] to [K, E, C] watts."""
@@ -222,12 +227,12 @@ class FrozenModel:
         said = [bank.predict_many(within) for bank in self.banks]
         watts = said[0] if len(said) == 1 else np.concatenate(said, axis=1)
         # An expert that has lost its way says NaN: it counts as saying the least.
-        return np.fmin(np.fmax(watts, self.floor), self._upper)
+        return np.fmin(np.fmax(watts, self.floor), self.upper)
 
     def settle(self, rows: Floats, opinions: Floats, horizon: int = 0) -> Floats:
         """The experts' opinions [K, E, C] on rows [K, F] made one: [K, C] watts."""
         watts: Floats = np.add.reduce(opinions * self.weights[horizon], axis=1)
-        watts = np.minimum(np.maximum(watts, self.floor), self._upper)
+        watts = np.minimum(np.maximum(watts, self.floor), self.upper)
         zero = ~np.logical_or.reduce(rows, axis=1)
         if np.logical_or.reduce(zero):
             watts[zero] = self.idle
@@ -242,7 +247,8 @@ class FrozenModel:
 
     def outside(self, rows: Floats) -> int:
         """How many of the rows [K, F] have a feature beyond the range that was learned from."""
-        return int(((rows < self.seen[0]) | (rows > self.seen[1])).any(axis=1).sum())
+        beyond = (rows < self.seen[0]) | (rows > self.seen[1])
+        return int(np.count_nonzero(np.logical_or.reduce(beyond, axis=1)))
 
     def state(self) -> State:
         """Plain data from which `restore` makes the same model again."""

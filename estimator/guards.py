@@ -27,10 +27,12 @@ class Guards:
     def observe(self, rows: Floats, watts: Floats) -> None:
         """Widen the ranges by rows [K, F] and watts [K, C]."""
         # New arrays each time: frozen models keep the old ones.
-        low, high = rows.min(axis=0), rows.max(axis=0)
-        self.seen = np.stack([np.minimum(self.seen[0], low), np.maximum(self.seen[1], high)])
-        self.floor = np.minimum(self.floor, watts.min(axis=0))
-        self.ceiling = np.maximum(self.ceiling, watts.max(axis=0))
+        seen = np.empty_like(self.seen)
+        np.minimum(self.seen[0], np.minimum.reduce(rows), out=seen[0])
+        np.maximum(self.seen[1], np.maximum.reduce(rows), out=seen[1])
+        self.seen = seen
+        self.floor = np.minimum(self.floor, np.minimum.reduce(watts))
+        self.ceiling = np.maximum(self.ceiling, np.maximum.reduce(watts))
 
     def absorb(self, other: Guards) -> None:
         """Widen the ranges by another's."""
@@ -60,10 +62,10 @@ class Idle:
 
     def observe(self, rows: Floats, watts: Floats, greatest: Floats) -> None:
         """Remember the watts [K, C] of rows [K, F] with hardly any of the greatest usage [F]."""
-        busy = (rows > LOW_USAGE * greatest) & (self._usage > 0)
-        if busy.any(axis=1).all():
+        busy = np.logical_or.reduce((rows > LOW_USAGE * greatest) & (self._usage > 0), axis=1)
+        if busy.all():
             return
-        low = watts[~busy.any(axis=1)]
+        low = watts[~busy]
         self._remembered = np.concatenate([self._remembered, low])[-REMEMBERED:]
 
     def watts(self, otherwise: Floats) -> Floats:

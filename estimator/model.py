@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from estimator.arrays import Floats, State
+from estimator.asking import ask
 from estimator.frozen import FrozenModel, together
 from estimator.guards import Guards, Idle
 from estimator.regressors.bank import Bank, LineMaker
@@ -76,18 +77,12 @@ class PowerModel:
         models = [self.current, *(snapshots.as_of(at) for snapshots in self._snapshots)]
         asked = [(horizon, model) for horizon, model in enumerate(models) if model is not None]
         horizons = [horizon for horizon, _ in asked]
-        opinions = [model.opinions(rows) for _, model in asked]
-        estimated = np.array(
-            [
-                model.settle(rows, said, horizon)
-                for (horizon, model), said in zip(asked, opinions, strict=True)
-            ]
-        )
+        opinions, estimated = ask([model for _, model in asked], horizons, rows)
         terms = self.total.terms(estimated, watts)
         self.total.add(horizons, terms, at / 1000)
         self.recent.follow(self.total)
         self.recent.add(horizons, terms, at / 1000)
-        self._weighing.update(horizons, np.abs(np.array(opinions) - watts[:, None, :]), at / 1000)
+        self._weighing.update(horizons, np.abs(opinions - watts[:, None, :]), at / 1000)
         first: Floats = estimated[0]
         return first
 

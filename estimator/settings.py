@@ -127,6 +127,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         _help("Seconds after which a silent learner's partitions go to others", ge=1.0, le=1800.0),
     ] = 45.0
+    buffer_records: Annotated[
+        int, _help("Records of a live source that are kept while the log is away", ge=1, le=10**8)
+    ] = 10_000
     kafka_security_protocol: Annotated[
         str,
         _help("How Kafka is spoken to: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),

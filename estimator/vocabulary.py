@@ -7,6 +7,7 @@ can be asked for by Kepler; ``CPUTime`` and ``NodeStat`` are added for machines 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 OutputType = Literal["AbsPower", "DynPower"]
@@ -115,5 +116,10 @@ def groups_satisfied_by(features: Iterable[str]) -> list[str]:
 
 def component_order(components: Iterable[str]) -> tuple[str, ...]:
     """The components in the vocabulary's order, strangers after them by name."""
+    return _ordered(tuple(components))
+
+
+@lru_cache(maxsize=1024)
+def _ordered(components: tuple[str, ...]) -> tuple[str, ...]:
     known = {name: rank for rank, name in enumerate(COMPONENTS)}
     return tuple(sorted(set(components), key=lambda name: (known.get(name, len(known)), name)))

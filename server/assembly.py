@@ -18,6 +18,7 @@ from typing import Final
 
 from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
 from estimator.model_store import ModelStore
+from estimator.namespaces import FOLDER
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
@@ -32,6 +33,8 @@ from stream.log.protocol import Log, Membership, TopicSpec
 from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
+from stream.replay import Replay
+from stream.replay_plan import Plan
 from stream.shared_models import SharedModels
 from stream.sources.protocol import Source
 from stream.worker import Parts, Worker
@@ -111,16 +114,33 @@ def only_learner(settings: Settings) -> Iterator[None]:
     The system gives the lock back when the process ends, however it ends.
     """
     path = data_folder(settings) / "learner.lock"
+    what = f"data folder {settings.data} has a learner already"
+    with _only_holder(path, what, "choose another with --data"):
+        yield
+
+
+@contextmanager
+def only_replay(settings: Settings, namespace: str) -> Iterator[None]:
+    """Hold the namespace's lock: two replays would overwrite each other's checkpoints.
+
+    Live learners have another one: a replay does not disturb them.
+    """
+    folder = data_folder(settings) / FOLDER
+    folder.mkdir(exist_ok=True)
+    what = f"namespace {namespace!r} is being replayed into already"
+    with _only_holder(folder / f"{namespace}.lock", what, "choose another with --into"):
+        yield
+
+
+@contextmanager
+def _only_holder(path: Path, complaint: str, advice: str) -> Iterator[None]:
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise WattstreamError(
-                f"data folder {settings.data} has a learner already (process {holder}); "
-                f"choose another with --data"
-            ) from error
+            raise WattstreamError(f"{complaint} (process {holder}); {advice}") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -181,6 +201,20 @@ def make_worker(
             membership=membership,
             shared=SharedModels(store, GROUP, experts),
         )
+    )
+
+
+def make_replay(
+    settings: Settings, plan: Plan, log: Log, part: Store, stop: threading.Event
+) -> Replay:
+    """The replay of that plan into a namespace's part of the store."""
+    return Replay(
+        plan,
+        log,
+        part,
+        pool(plan.experts),
+        commit_seconds=settings.commit_interval,
+        stop=stop,
     )
 
 

@@ -56,6 +56,21 @@ FAMILIES: Final = (
     Family("wattstream_source_records_total", "Records that the source published.", ("source",)),
     Family("wattstream_source_errors_total", "Times that the source failed.", ("source",)),
     Family(
+        "wattstream_source_buffered_records",
+        "Records of the source that wait for the log.",
+        ("source",),
+    ),
+    Family(
+        "wattstream_source_dropped_records_total",
+        "Records that were lost because the log was away for longer than the buffer holds.",
+        ("source",),
+    ),
+    Family(
+        "wattstream_source_refused_records_total",
+        "Records that the log will never take, since they are too large.",
+        ("source",),
+    ),
+    Family(
         "wattstream_learner_partitions",
         "Partitions that are this learner's now; the group's add up to all of them.",
     ),

@@ -100,6 +100,9 @@ def _source_values(source: SourceStatus) -> Iterator[Values]:
     yield "wattstream_source_since_timestamp_seconds", labels, source.since
     yield "wattstream_source_records_total", labels, float(source.records)
     yield "wattstream_source_errors_total", labels, float(source.errors)
+    yield "wattstream_source_buffered_records", labels, float(source.buffered)
+    yield "wattstream_source_dropped_records_total", labels, float(source.dropped)
+    yield "wattstream_source_refused_records_total", labels, float(source.refused)
 
 
 def _learner_values(learner: LearnerStatus, now: float) -> Iterator[Values]:

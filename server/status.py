@@ -9,7 +9,11 @@ import msgspec
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """One source. ``since`` (Unix seconds) is when it came up or went down."""
+    """One source. ``since`` (Unix seconds) is when it came up or went down.
+
+    ``records`` are in the log, ``buffered`` wait for it, ``refused`` it will never take, and
+    ``dropped`` were lost because it was away.
+    """
 
     name: str
     up: bool
@@ -17,6 +21,9 @@ class SourceStatus(msgspec.Struct, frozen=True):
     records: int
     errors: int
     last_error: str = ""
+    dropped: int = 0
+    refused: int = 0
+    buffered: int = 0
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):

@@ -111,6 +111,9 @@ class Watcher:
                 records=source.records,
                 errors=source.errors,
                 last_error=source.last_error or "",
+                dropped=source.dropped,
+                refused=source.refused,
+                buffered=source.buffered,
             )
             for source in self.collector.status
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from estimator.errors import WattstreamError
 from stream.outbox import Appender
@@ -17,15 +18,19 @@ from stream.sources.protocol import Source
 
 _log = logging.getLogger(__name__)
 
+LAST_ANSWER_SECONDS: Final = 3.0
+"""At the end, so long is waited for a source that is just being asked."""
+
 
 class Collector:
-    """Each source in a thread of its own, so that none waits for another or fails with it.
+    """Each source in two threads of its own: none waits for another, and none for the log.
 
     Usage goes to ``wattstream.usage`` and power to ``wattstream.power`` (which must exist), keyed
     by node. A source that is unavailable is asked again after 1 s, doubling to 60 s, and said so
     once; any other ``WattstreamError`` stops that source and is kept. While the log is away, the
     latest ``buffer_records`` records of each source are kept and the older ones dropped and
-    counted; a source without an interval waits instead, and loses nothing.
+    counted, though never one that the log may already have; a source without an interval waits
+    instead, and loses nothing.
 
     As a context manager it starts on entry; on exit it stops and closes the sources in reverse.
     """
@@ -73,10 +78,13 @@ class Collector:
         """Begin to ask the sources; once only."""
         if self._threads:
             return
-        self._threads = [
-            threading.Thread(target=self._run, args=(runner,), name=runner.source.name, daemon=True)
-            for runner in self._runners
-        ]
+        for runner in self._runners:
+            name = runner.source.name
+            ask = threading.Thread(target=self._ask, args=(runner,), name=name, daemon=True)
+            send = threading.Thread(
+                target=self._send, args=(runner, ask), name=f"{name} to the log", daemon=True
+            )
+            self._threads += [ask, send]
         for thread in self._threads:
             thread.start()
 
@@ -87,10 +95,17 @@ class Collector:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return self.finished
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Ask no more, offer what waits to the log once more, and wait for the threads to end."""
+    def stop(self, timeout: float = 15.0) -> None:
+        """Ask no more, offer what waits to the log once more, and wait for the threads to end.
+
+        What is still on its way when the time is over is given up, and counted.
+        """
         self._stopping.set()
+        for runner in self._runners:
+            runner.wake()
         self.join(timeout)
+        for runner in self._runners:
+            runner.give_up()
 
     def close(self) -> None:
         """Stop, and close the sources in reverse order."""
@@ -101,13 +116,21 @@ class Collector:
             except Exception:  # noqa: BLE001 - the other sources are still to be closed
                 _log.exception("%s does not close", runner.source.name)
 
-    def _run(self, runner: SourceRunner) -> None:
-        while not self._stopping.is_set():
-            delay = runner.step()
-            if delay is None:
-                break
-            self._stopping.wait(delay)
+    def _ask(self, runner: SourceRunner) -> None:
+        self._repeat(runner.ask, runner.may_ask)
+
+    def _send(self, runner: SourceRunner, asking: threading.Thread) -> None:
+        self._repeat(runner.send, runner.may_send)
+        asking.join(LAST_ANSWER_SECONDS)
         runner.drain()
+
+    def _repeat(self, step: Callable[[], float | None], wake: threading.Event) -> None:
+        while not self._stopping.is_set():
+            delay = step()
+            if delay is None:
+                return
+            wake.wait(None if math.isinf(delay) else delay)
+            wake.clear()  # before the next step, which thus sees whatever set it
 
     def __enter__(self) -> Self:
         self.start()

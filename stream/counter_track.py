@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from operator import add
 from typing import Final
 
 from estimator.arrays import State
 from estimator.vocabulary import component_order
 from stream.meter_track import MeterTrack, Verdict, between
-from stream.records import PowerRecord
+from stream.records import PowerRecord, Zone
 
 MOST_WATTS: Final = 5000.0
 """No zone draws more: a counter that would have to have done so was reset, and did not wrap."""
@@ -33,15 +35,14 @@ class CounterTrack(MeterTrack):
         """Take in a reading, also one out of order if it fits between its neighbours."""
         zones = record.zones or []
         raw = {(zone.component, zone.zone): zone.joules for zone in zones}
-        wraps = {(zone.component, zone.zone): zone.wraps_at for zone in zones}
         place = bisect_left(self._at, record.at)
-        if place < len(self._at) and self._at[place] == record.at:
-            return "duplicate"
         if place < len(self._at):
-            return self._insert(place, record.at, raw, wraps)
+            if self._at[place] == record.at:
+                return "duplicate"
+            return self._insert(place, record.at, raw, zones)
         self._space(record.at)
-        components = component_order(zone.component for zone in zones)
-        gained = self._gained(len(self._at) - 1, record.at, raw, wraps)
+        components = component_order([zone.component for zone in zones])
+        gained = self._gained(len(self._at) - 1, record.at, raw, zones)
         if gained is None or components != self.components:
             if self._at:
                 self.resets += 1
@@ -51,7 +52,7 @@ class CounterTrack(MeterTrack):
             run, joules = (self._runs[-1] + 1 if self._runs else 0), (0.0,) * len(components)
         else:
             run = self._runs[-1]
-            joules = tuple(a + b for a, b in zip(self._joules[-1], gained, strict=True))
+            joules = tuple(map(add, self._joules[-1], gained))
         self._at.append(record.at)
         self._runs.append(run)
         self._joules.append(joules)
@@ -64,15 +65,15 @@ class CounterTrack(MeterTrack):
         place: int,
         at: int,
         raw: dict[tuple[str, str], float],
-        wraps: dict[tuple[str, str], float | None],
+        zones: Sequence[Zone],
     ) -> Verdict:
         if place == 0 or self._runs[place - 1] != self._runs[place]:
             return "late"
-        gained = self._gained(place - 1, at, raw, wraps)
+        gained = self._gained(place - 1, at, raw, zones)
         if gained is None:
             return "late"
         after = self._joules[place]
-        joules = tuple(a + b for a, b in zip(self._joules[place - 1], gained, strict=True))
+        joules = tuple(map(add, self._joules[place - 1], gained))
         if any(a > b + _ROUNDING_JOULES for a, b in zip(joules, after, strict=True)):
             return "late"
         joules = tuple(map(min, joules, after))
@@ -88,7 +89,7 @@ class CounterTrack(MeterTrack):
         before: int,
         at: int,
         raw: dict[tuple[str, str], float],
-        wraps: dict[tuple[str, str], float | None],
+        zones: Sequence[Zone],
     ) -> list[float] | None:
         """Joules by component since an earlier reading; None if a counter was reset since."""
         if before < 0 or self._raw[before].keys() != raw.keys():
@@ -96,14 +97,14 @@ class CounterTrack(MeterTrack):
         known = self._raw[before]
         most = MOST_WATTS * (at - self._at[before]) / 1000.0
         gained = dict.fromkeys(self.components, 0.0)
-        for zone, joules in raw.items():
-            difference = joules - known[zone]
+        for zone in zones:
+            difference = zone.joules - known[zone.component, zone.zone]
             if difference < 0:
-                wrap = wraps[zone]
+                wrap = zone.wraps_at
                 difference = most + 1.0 if wrap is None else difference + wrap
             if difference > most:
                 return None
-            gained[zone[0]] += difference
+            gained[zone.component] += difference
         return list(gained.values())
 
     def mean_watts(self, start: int, end: int) -> tuple[float, ...] | None:
@@ -114,7 +115,7 @@ class CounterTrack(MeterTrack):
         seconds = (end - start) / 1000.0
         before = between(around[0], start, self._at, self._joules)
         after = between(around[1], end, self._at, self._joules)
-        return tuple((b - a) / seconds for a, b in zip(before, after, strict=True))
+        return tuple([(b - a) / seconds for a, b in zip(before, after, strict=True)])
 
     def _drop(self, count: int) -> None:
         for readings in (self._at, self._runs, self._joules, self._raw):

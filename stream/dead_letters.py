@@ -14,7 +14,14 @@ from stream.log.protocol import Log, Message, Outgoing
 from stream.records import DEAD_TOPIC
 
 MOST_BYTES: Final = 1_000_000
-"""Of a longer record only so much is kept: a letter with its headers must fit into any log."""
+"""Of a longer value only so much is kept: a letter must fit into any log, or the learner stops."""
+MOST_HEADER_BYTES: Final = 16_000
+"""Of a record's headers the first ones are kept, up to so much."""
+MOST_TEXT: Final = 2_000
+"""Characters of a reason and of a key that are kept: both may hold what somebody sent us."""
+
+_HEADERS: Final = ("reason", "topic", "partition", "offset", "appended_ms")
+_TRUNCATED: Final = "truncated"
 
 REASON_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("v is ",),
@@ -38,6 +45,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
     appended_ms: int
     key: str
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """The original ones."""
+    truncated: str = ""
+    """If not all of the record was kept: what is missing. It cannot be read as it is then."""
 
 
 class DeadLetters:
@@ -88,6 +99,10 @@ def describe(message: Message) -> DeadLetter:
     """Read a message of the dead-letter topic; ``RecordError`` if it is not a dead letter."""
     # A dead letter's own headers come first, the original ones after them.
     headers = dict(reversed(message.headers))
+    own, truncated = len(_HEADERS), ""
+    for name, text in message.headers[own : own + 1]:
+        if name == _TRUNCATED:
+            own, truncated = own + 1, text.decode(errors="replace")
     try:
         return DeadLetter(
             reason=headers["reason"].decode(),
@@ -97,6 +112,8 @@ def describe(message: Message) -> DeadLetter:
             appended_ms=int(headers["appended_ms"]),
             key=message.key,
             value=message.value,
+            headers=message.headers[own:],
+            truncated=truncated,
         )
     except KeyError as error:
         raise RecordError(f"not a dead letter: header {error} is missing") from error
@@ -105,16 +122,34 @@ def describe(message: Message) -> DeadLetter:
 
 
 def _outgoing(message: Message, reason: str) -> Outgoing:
+    key, value, headers, missing = _cut(message)
     added = {
-        "reason": reason,
+        "reason": reason[:MOST_TEXT],
         "topic": message.topic,
         "partition": str(message.partition),
         "offset": str(message.offset),
         "appended_ms": str(message.appended_ms),
     }
-    value = message.value
-    if len(value) > MOST_BYTES:
-        added["truncated"] = f"{len(value)} bytes, the first {MOST_BYTES} are here"
-        value = value[:MOST_BYTES]
-    headers = tuple((name, text.encode(errors="replace")) for name, text in added.items())
-    return Outgoing(message.key, value, headers + message.headers)
+    # Always there if the record's own headers begin like that: nobody shall mistake one for it.
+    if missing or (headers and headers[0][0] == _TRUNCATED):
+        added[_TRUNCATED] = missing
+    own = tuple((name, text.encode(errors="replace")) for name, text in added.items())
+    return Outgoing(key, value, own + headers)
+
+
+def _cut(message: Message) -> tuple[str, bytes, tuple[tuple[str, bytes], ...], str]:
+    """Key, value and headers, as much of them as a letter may hold, and what is missing then."""
+    missing = []
+    if len(message.value) > MOST_BYTES:
+        missing.append(f"{len(message.value)} bytes, the first {MOST_BYTES} are here")
+    if len(message.key) > MOST_TEXT:
+        missing.append(f"a key of {len(message.key)} characters, the first {MOST_TEXT} are here")
+    kept, size = 0, 0
+    for name, text in message.headers:
+        size += len(name.encode()) + len(text)
+        if size > MOST_HEADER_BYTES:
+            missing.append(f"{len(message.headers)} headers, the first {kept} are here")
+            break
+        kept += 1
+    key, value = message.key[:MOST_TEXT], message.value[:MOST_BYTES]
+    return key, value, tuple(message.headers[:kept]), "; ".join(missing)

@@ -63,10 +63,7 @@ def report(models: Sequence[PowerModel], seconds: float) -> Report:
     """What the models' errors are, by component; the better model's where several have one."""
     components: dict[str, Mapping[str, Any]] = {}
     for model in models:
-        for number, component in enumerate(model.components):
-            if not model.ever_positive(number):
-                continue
-            found = _component(model, number)
+        for component, found in errors_of(model).items():
             known = components.get(component)
             if known is None or _mae(found) < _mae(known):
                 components[component] = found
@@ -76,6 +73,15 @@ def report(models: Sequence[PowerModel], seconds: float) -> Report:
         "seconds": round(seconds, 3),
         "samples_per_second": round(samples / seconds, 1) if seconds > 0 else None,
         "components": components,
+    }
+
+
+def errors_of(model: PowerModel) -> dict[str, Mapping[str, Any]]:
+    """The model's errors by component, without components that have never been above 0 W."""
+    return {
+        component: _component(model, number)
+        for number, component in enumerate(model.components)
+        if model.ever_positive(number)
     }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from estimator.errors import LogUnavailableError
 from stream.log.protocol import Log, Message, TopicPartition
-from stream.merge import Merge
+from stream.merge import Entry, Merge
 from stream.records import POWER_TOPIC, USAGE_TOPIC
 from stream.shard import Shard, read
 
@@ -21,8 +21,15 @@ class Intake:
     ``changed`` says whether the shard has changed since it was last written.
     """
 
-    def __init__(self, shard: Shard, log: Log, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        log: Log,
+        clock: Callable[[], float],
+        read: Callable[[Message], Entry] = read,
+    ) -> None:
         self.shard = shard
+        self._read = read
         self.changed = False
         self._log = log
         self._places = tuple(TopicPartition(topic, shard.partition) for topic in TOPICS)
@@ -57,7 +64,7 @@ class Intake:
         while True:
             for place, messages in enumerate(self._unread):
                 if messages and not merge.waiting(place):
-                    merge.add(place, read(messages.popleft()))
+                    merge.add(place, self._read(messages.popleft()))
             entry = merge.next()
             if entry is None:
                 return

@@ -109,13 +109,15 @@ class Join:
 
     def _node(self, name: str, at: int) -> Node:
         self._records += 1
-        self._newest = max(self._newest, at)
+        if at > self._newest:
+            self._newest = at
         if self._records % _LOOK_FOR_GONE_EVERY == 0:
             self._forget_gone()
         node = self._nodes.get(name)
         if node is None:
             node = self._nodes[name] = Node()
-        node.newest = max(node.newest, at)
+        if at > node.newest:
+            node.newest = at
         return node
 
     def _forget_gone(self) -> None:
@@ -141,15 +143,13 @@ class Join:
         return [Interval(start, record.at, features, rates, None, None)]
 
     def _counted(self, node: Node, record: UsageRecord) -> list[Interval]:
-        now = reading(record)
         last = node.usage
+        now = reading(record, last)
         if last is None:
             node.usage = now
             return []
         if record.at < last.at:
             return self._split(node, now)
-        if now.ids == last.ids:  # One list for as long as the workloads stay the same.
-            now = now._replace(ids=last.ids)
         node.usage = now
         return self._between(last, now)
 
@@ -189,7 +189,8 @@ class Join:
 
         Counters' intervals never overlap; those that rates are said to be of may.
         """
-        taken, (start, end) = node.taken, interval[:2]
+        taken, free = node.taken, interval
+        start, end = interval.start, interval.end
         if taken and taken[-1][1] > start:
             for other_start, other_end in taken:
                 if other_start >= end or other_end <= start:
@@ -201,14 +202,14 @@ class Join:
             if start >= end:
                 return None
             insort(taken, (start, end))
+            if (start, end) != interval[:2]:
+                free = interval._replace(start=start, end=end, before=None, after=None)
         else:
             taken.append((start, end))
         # Of those that end before anything that may still come, the last shields all before it.
         while len(taken) > 1 and taken[1][1] < node.recent[-1] - self._lateness_ms:
             taken.popleft()
-        if (start, end) == interval[:2]:
-            return interval
-        return interval._replace(start=start, end=end, before=None, after=None)
+        return free
 
     def _wait(self, node: Node, interval: Interval) -> None:
         queues = [meter.pending for meter in node.meters.values()] or [node.unmetered]
@@ -228,7 +229,8 @@ class Join:
         expired = node.newest - self._lateness_ms
         for source, meter in node.meters.items():
             pending, track = meter.pending, meter.track
-            while pending and pending[0].end <= track.newest:
+            newest = track.newest
+            while pending and pending[0].end <= newest:
                 interval = pending.popleft()
                 watts = track.mean_watts(interval.start, interval.end)
                 if watts is None:
@@ -238,13 +240,13 @@ class Join:
             while pending and pending[0].end < expired - track.spacing_ms:
                 pending.popleft()
                 self.counts["dropped"] += 1
-            self._prune(node, meter)
+            self._prune(node, meter, newest)
         while node.unmetered and node.unmetered[0].end < expired:
             node.unmetered.popleft()
             self.counts["orphaned"] += 1
         return samples
 
-    def _prune(self, node: Node, meter: Meter) -> None:
+    def _prune(self, node: Node, meter: Meter, newest: int) -> None:
         if meter.pending:
             needed = meter.pending[0].start
         elif node.usage is not None:
@@ -253,7 +255,7 @@ class Join:
             needed = node.recent[-1]
         else:
             return
-        meter.track.forget_before(min(needed, meter.track.newest - self._lateness_ms))
+        meter.track.forget_before(min(needed, newest - self._lateness_ms))
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next record."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,12 @@ class Learned(NamedTuple):
 Observer = Callable[[Learned], None]
 
 
+@lru_cache(maxsize=1024)
+def _node_type(machine: MachineSpec) -> str:
+    """A text is put together only once a machine, not once a sample."""
+    return machine.node_type
+
+
 class Learner:
     """All models of a shard, and the rounds under way."""
 
@@ -54,7 +61,7 @@ class Learner:
     def learn_one(self, sample: Sample) -> None:
         """Add the sample to its round, having learned the round before it if that is over."""
         self.counts["samples"] += 1
-        place = (sample.machine.node_type, sample.source)
+        place = (_node_type(sample.machine), sample.source)
         current = self._rounds.get(place)
         if current is None:
             self.machines.setdefault(place[0], sample.machine)

@@ -23,11 +23,15 @@ _SETTLED_MS: Final = 250
 
 
 class Entry(NamedTuple):
-    """A message and what it says; no record if it could not be read (``reason`` says why)."""
+    """A message and what it says; no record if it could not be read (``reason`` says why).
+
+    Nor is there one if it is ``left_out``: sound for all that is known, but not asked for.
+    """
 
     message: Message
     record: UsageRecord | PowerRecord | None
     reason: str = ""
+    left_out: bool = False
 
 
 class Merge:

@@ -87,7 +87,7 @@ class Models(Protocol):
         ...
 
 
-def _owners(shards: Sequence[Models]) -> dict[ModelKey, list[Models]]:
+def owners_by_key(shards: Sequence[Models]) -> dict[ModelKey, list[Models]]:
     """The shards that have a model of each key, as far as the models are of one shape.
 
     In the order of their partitions: whoever merges them, the result is the same.
@@ -135,7 +135,7 @@ class Publisher:
         """
         made = 0
         ours = {shard.partition for shard in shards}
-        for key, owners in _owners([*shards, *others]).items():
+        for key, owners in owners_by_key([*shards, *others]).items():
             if owners[0].partition not in ours:
                 continue
             models = [shard.learner.models[key] for shard in owners]

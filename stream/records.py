@@ -103,11 +103,10 @@ def decode_usage(data: bytes, appended_ms: int | None = None) -> UsageRecord:
     rows = len(record.workloads.id)
     if len(record.workloads.kind) != rows:
         raise RecordError(f"workloads.kind has {len(record.workloads.kind)} entries, id has {rows}")
-    for feature, values in record.workloads.features.items():
-        if len(values) != rows:
-            raise RecordError(
-                f"workloads.features.{feature} has {len(values)} entries, id has {rows}"
-            )
+    features = record.workloads.features
+    if not {rows}.issuperset(map(len, features.values())):
+        feature, count = next((name, len(of)) for name, of in features.items() if len(of) != rows)
+        raise RecordError(f"workloads.features.{feature} has {count} entries, id has {rows}")
     if len(set(record.workloads.id)) != rows:
         raise RecordError("workloads.id names a workload twice")
     return record

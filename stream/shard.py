@@ -54,7 +54,9 @@ class Shard:
     def process(self, entry: Entry) -> None:
         """Join the entry's record, learn what became complete, and move the position on."""
         message, record = entry.message, entry.record
-        if record is None:
+        if entry.left_out:
+            self.counts[f"left out {entry.reason}"] += 1
+        elif record is None:
             self._bury(message, entry.reason)
         else:
             self._learn(message, record)
@@ -62,6 +64,13 @@ class Shard:
         if skipped > 0:
             self.counts["skipped_messages"] += skipped
         self.positions[message.topic] = message.offset + 1
+
+    def skip_to(self, topic: str, offset: int) -> None:
+        """Move the position of a topic on: what lies before that offset will never come."""
+        missing = offset - self.positions[topic]
+        if missing > 0:
+            self.counts["skipped_messages"] += missing
+            self.positions[topic] = offset
 
     def _learn(self, message: Message, record: UsageRecord | PowerRecord) -> None:
         try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from estimator.errors import FencedError, LogUnavailableError, StoreError
+from estimator.errors import DamagedError, FencedError, LogUnavailableError, StoreError
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.complaints import Complaints
@@ -17,9 +17,10 @@ from stream.intake import TOPICS, Intake
 from stream.join import LATENESS_SECONDS
 from stream.learner import Observer, Pool
 from stream.log.protocol import Assignment, Log, Membership, Message, Reader, TopicPartition
+from stream.merge import Entry
 from stream.publisher import Publisher
 from stream.records import GROUP
-from stream.shard import DeadLetter, Shard
+from stream.shard import DeadLetter, Shard, read
 from stream.shared_models import ShardModels, SharedModels
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Parts:
     checkpoints: Checkpoints
     publisher: Publisher | None
     dead_letter: DeadLetter
+    read: Callable[[Message], Entry] = read
     group: str = GROUP
     lateness_seconds: float = LATENESS_SECONDS
     commit_seconds: float = 10.0
@@ -88,6 +90,7 @@ class Worker:
         self._intakes: dict[int, Intake] = {}
         self._assignment: Assignment | None = None
         self._reading: Reader | None = None
+        self._damage = ""
         self._committed_at = parts.clock()
         self._dirty = False
         self.last_commit: LastCommit | None = None
@@ -118,15 +121,19 @@ class Worker:
                     stop.wait(_RETRY_SECONDS)
                 else:
                     complaints.over("learning goes on")
-                    self.waiting = "" if self._assignment or self._intakes else _UNASSIGNED
+                    self.waiting = (
+                        self._damage if self._intakes or self._assignment else _UNASSIGNED
+                    )
             self.commit()
         finally:
             self._stop_reading()
 
-    def run_to_end(self, progress: Progress | None = None) -> None:
-        """Learn all that is in the log now, as if nothing would ever follow; do not commit.
+    def run_to_end(self, progress: Progress | None = None, *, commits: bool = False) -> bool:
+        """Learn all that is in the log now, as if nothing would ever follow; False if stopped.
 
-        ``progress`` is told how many messages have been learned, and of how many, now and then.
+        It commits every ``commit_seconds`` if it is told to; the last commit is the caller's, also
+        when ``stop`` was set before the end. ``progress`` is told how many messages have been
+        learned, and of how many, now and then.
         """
         ends = {topic: self._parts.log.end_offsets(topic) for topic in TOPICS}
         started = self._position()
@@ -135,19 +142,30 @@ class Worker:
         try:
             idle = True
             while not self._process_to(ends, idle):
+                if self._parts.stop.is_set():
+                    return False
                 messages = reader.poll(_POLLED, 1.0)
                 idle = not messages
                 self._take(messages, reader)
                 if progress is not None:
                     progress(self._position() - started, total)
+                if commits:
+                    self._commit_in_time()
+            self._finish(ends)
             if progress is not None:
                 progress(self._position() - started, total)
-            for intake in self._intakes.values():
-                intake.shard.learner.flush()
-                intake.changed = True  # by what was flushed, even where nothing new was read
-            self._dirty = True
         finally:
             reader.close()
+        return True
+
+    def _finish(self, ends: dict[str, dict[TopicPartition, int]]) -> None:
+        """Learn the rounds under way; what retention had deleted unread counts as skipped."""
+        for intake in self._intakes.values():
+            for where in intake.offsets():
+                intake.shard.skip_to(where.topic, ends[where.topic][where])
+            intake.shard.learner.flush()
+            intake.changed = True  # by what was flushed, even where nothing new was read
+        self._dirty = True
 
     def follow(self) -> bool:
         """Hold the shards of the partitions that are assigned to us now; whether there are any.
@@ -181,9 +199,12 @@ class Worker:
         """Poll once and learn what came; commit when it is time. How many messages came."""
         messages = reader.poll(_POLLED, timeout_seconds)
         self._take(messages, reader)
+        self._commit_in_time()
+        return len(messages)
+
+    def _commit_in_time(self) -> None:
         if self._parts.clock() - self._committed_at >= self._parts.commit_seconds:
             self.commit()
-        return len(messages)
 
     def commit(self) -> bool:
         """Write every shard, publish what changed; whether it worked (else it is tried again).
@@ -304,7 +325,24 @@ class Worker:
         self._intakes = {}
 
     def _take_over(self, partitions: Iterable[int]) -> None:
-        self._intakes = {number: self._intake(number) for number in partitions}
+        """Hold the shards of these partitions.
+
+        One that cannot be read stops no other, unless they are to be learned to their end.
+        """
+        found: dict[int, Intake] = {}
+        damaged: list[DamagedError] = []
+        for number in partitions:
+            try:
+                found[number] = self._intake(number)
+            except DamagedError as error:
+                if self._parts.membership is None:
+                    raise
+                _log.error("partition %d is not learned: %s", number, error)
+                damaged.append(error)
+        if damaged and not found:
+            raise damaged[0]
+        self._intakes = found
+        self._damage = "; ".join(map(str, damaged))
 
     def _let_go(self) -> None:
         self._stop_reading()
@@ -327,7 +365,7 @@ class Worker:
             for topic in TOPICS:
                 begin = parts.log.begin_offsets(topic)
                 shard.positions[topic] = begin[TopicPartition(topic, number)]
-        return Intake(shard, parts.log, parts.clock)
+        return Intake(shard, parts.log, parts.clock, parts.read)
 
     def _position(self) -> int:
         """How many messages have been processed or skipped, over all partitions and topics."""

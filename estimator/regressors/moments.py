@@ -40,7 +40,7 @@ class Moments:
     def add(self, rows: Floats, targets: Floats, at_seconds: float) -> None:
         """Discount what is known by the time that has passed and add rows [K, F], [K, C]."""
         self._forget(at_seconds)
-        self._widen(np.abs(rows).max(axis=0))
+        self._widen(np.maximum.reduce(np.abs(rows)))
         terms = self.expansion.expand(rows / self._divisors())
         self.a += terms.T @ terms
         self.b += terms.T @ targets
@@ -84,7 +84,7 @@ class Moments:
         self.b *= kept[:, None, None]
 
     def _widen(self, greatest: Floats) -> None:
-        if (greatest <= self.scales).all():
+        if np.logical_and.reduce(greatest <= self.scales):
             return
         needed = np.exp2(np.ceil(np.log2(np.where(greatest > 0, greatest, 1.0))))
         scales = np.where(greatest > self.scales, needed, self.scales)

@@ -53,7 +53,8 @@ class RiverBank:
         """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
         self._at_seconds = at_seconds
         if self._together and len(rows) > 1:
-            rows, watts = rows.mean(axis=0)[None], watts.mean(axis=0)[None]
+            count = len(rows)
+            rows, watts = np.add.reduce(rows)[None] / count, np.add.reduce(watts)[None] / count
         for row, targets in zip(rows.tolist(), watts.tolist(), strict=True):
             sample = dict(zip(self._features, row, strict=True))
             self._scaler.learn_one(sample)

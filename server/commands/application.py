@@ -23,7 +23,18 @@ Command = Callable[..., int | None]
 
 def make() -> typer.Typer:
     """The application with all its commands."""
-    from server.commands import ask, collect, estimate, evaluate, learn, models, serve, topics, up
+    from server.commands import (
+        ask,
+        collect,
+        estimate,
+        evaluate,
+        learn,
+        models,
+        replay,
+        serve,
+        topics,
+        up,
+    )
 
     app = typer.Typer(
         name="wattstream",
@@ -34,9 +45,42 @@ def make() -> typer.Typer:
     )
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
-    for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics):
-        _register(app, module.__name__.rsplit(".", 1)[-1], module.run, module.SETTINGS, rows)
+    for module in (up, collect, learn, serve, estimate, evaluate, replay, ask, models, topics):
+        name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
+        if parts is None:
+            app.command(name)(_command(module.run, module.SETTINGS, rows))
+        else:
+            app.add_typer(_group(module.run, parts, module.SETTINGS, rows), name=name)
     return app
+
+
+def _group(
+    run: Command, parts: Mapping[str, Command], names: tuple[str, ...], rows: Mapping[str, Row]
+) -> typer.Typer:
+    """A command that does something by itself, and has sub-commands that heed the same settings."""
+    group = typer.Typer(rich_markup_mode=None)
+    alone = _command(run, names, rows)
+    signature = inspect.signature(alone)
+
+    def command(context: typer.Context, **given: Any) -> int | None:
+        if context.invoked_subcommand is None:
+            return alone(**given)
+        for name, value in given.items():
+            if value != signature.parameters[name].default:
+                flag = f"--{name.replace('_', '-')}"
+                raise MisuseError(f"{flag} belongs after {context.invoked_subcommand}")
+        return None
+
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[context, *signature.parameters.values()]
+    )
+    command.__annotations__ = {**alone.__annotations__, "context": typer.Context}
+    command.__doc__ = run.__doc__
+    group.callback(invoke_without_command=True)(command)
+    for name, part in parts.items():
+        group.command(name)(_command(part, names, rows))
+    return group
 
 
 def _show_version(asked: bool) -> None:
@@ -56,10 +100,8 @@ def _before_any(
     """Take the options that go before any command."""
 
 
-def _register(
-    app: typer.Typer, name: str, run: Command, names: tuple[str, ...], rows: Mapping[str, Row]
-) -> None:
-    """Add a command: its own parameters, and a flag for each of the settings it heeds.
+def _command(run: Command, names: tuple[str, ...], rows: Mapping[str, Row]) -> Command:
+    """A command: its own parameters, and a flag for each of the settings it heeds.
 
     Secrets have none: whoever lists the processes would see them.
     """
@@ -84,7 +126,7 @@ def _register(
     command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
     command.__doc__ = run.__doc__
-    app.command(name)(command)
+    return command
 
 
 def _given(value: Any) -> Any:

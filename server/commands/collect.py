@@ -24,6 +24,7 @@ SETTINGS = (
     "retention_hours",
     "retention_mib",
     "metrics_port",
+    "buffer_records",
     *KAFKA_SETTINGS,
 )
 
@@ -51,11 +52,19 @@ def run(
         if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
             return 0
         sources = named or assembly.sources_of(automatic(settings), settings)
-        collector = watcher.collector = parts.enter_context(Collector(sources, log))
+        collector = Collector(sources, log, buffer_records=settings.buffer_records)
+        watcher.collector = parts.enter_context(collector)
         while not (stop.is_set() or collector.join(0.2)):
             pass
     for status in collector.status:
-        _log.info("%s: %d records, %d dropped", status.name, status.records, status.dropped)
+        _log.info(
+            "%s: %d records, %d dropped, %d refused, %d unsure",
+            status.name,
+            status.records,
+            status.dropped,
+            status.refused,
+            status.unsure,
+        )
     if collector.failure is not None:
         raise collector.failure
     return 0

@@ -10,7 +10,8 @@ import typer
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
-from server.commands.output import print_json, print_table, progress, watts
+from server.commands.errors_table import ERROR_COLUMNS, error_cells
+from server.commands.output import print_json, print_table, progress
 
 SETTINGS = ("experts",)
 
@@ -50,15 +51,8 @@ def _named(features: str | None) -> list[str] | None:
 
 
 def _print(found: dict[str, Any], trace: Path) -> None:
-    rows = []
-    for component, errors in found["components"].items():
-        served = [watts(errors["served"][horizon]["mae"]) for horizon in errors["served"]]
-        r2 = "-" if errors["r2"] is None else f"{errors['r2']:.3f}"
-        mape = "-" if errors["mape"] is None else f"{errors['mape']:.1f}"
-        head = [watts(errors[name]) for name in ("mae", "rmse", "bias")]
-        rows.append([component, *head[:2], mape, r2, head[2], *served])
-    columns = ["component", "MAE W", "RMSE W", "MAPE %", "R2", "bias W"]
-    columns += ["60 s", "300 s", "1200 s"]
-    print_table(columns, rows, f"{trace}: next-sample errors, then served MAE in W by model age")
+    rows = [[name, *error_cells(errors)] for name, errors in found["components"].items()]
+    title = f"{trace}: next-sample errors, then served MAE in W by model age"
+    print_table(["component", *ERROR_COLUMNS], rows, title)
     pace = found["samples_per_second"]
     sys.stdout.write(f"{found['samples']} samples in {found['seconds']} s, {pace} a second\n")

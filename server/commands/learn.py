@@ -10,7 +10,7 @@ import typer
 
 from estimator.errors import WattstreamError
 from estimator.settings import KAFKA_SETTINGS, Settings
-from server.commands.running import learn_once, learning, stopped_by_signals, wait
+from server.commands.running import INTERRUPTED, learn_once, learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ def run(
         store = assembly.store_of(settings)
         worker = watcher.worker = assembly.make_worker(settings, log, store, stop, membership)
         if once:
-            learn_once(worker, stop)
+            if not learn_once(worker, stop):
+                return INTERRUPTED
         else:
             with learning(worker, watcher, stop):
                 _log.info("learning from %s", settings.log_url)

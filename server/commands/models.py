@@ -16,15 +16,22 @@ SETTINGS = ("data", "store")
 
 def run(
     settings: Settings,
+    namespace: Annotated[
+        str | None, typer.Option(help="Those of this replay; without: the live ones")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
 ) -> int:
     """List the store's models with their errors in watts, next sample and by age served."""
     import msgspec
 
     from estimator.model_store import ModelStore
+    from estimator.namespaces import existing_namespace
     from estimator.store import open_store
 
-    indexes = ModelStore(open_store(settings.store_url)).indexes()
+    store, where = open_store(settings.store_url), settings.store_url
+    if namespace is not None:
+        store, where = existing_namespace(store, namespace), f"namespace {namespace} of {where}"
+    indexes = ModelStore(store).indexes()
     if json:
         print_json([{"slug": slug, **msgspec.to_builtins(i)} for slug, i in indexes.items()])
         return 0
@@ -38,7 +45,26 @@ def run(
             rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}"])
     columns = ["node type", "source", "output", "group", "component", "samples"]
     columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)"]
-    print_table(columns, rows, f"{len(indexes)} models in {settings.store_url}")
+    print_table(columns, rows, f"{len(indexes)} models in {where}")
     if not rows:
-        sys.stderr.write(f"wattstream: there are no models in {settings.store_url} yet\n")
+        sys.stderr.write(f"wattstream: there are no models in {where} yet\n")
     return 0
+
+
+def promote(
+    settings: Settings,
+    namespace: Annotated[str, typer.Argument(help="The replay's namespace")],
+    model: Annotated[
+        str | None, typer.Option(help="Only the model of that name (its slug); without: all")
+    ] = None,
+) -> int:
+    """Publish a replay's models as the live ones."""
+    from estimator import namespaces
+    from estimator.store import open_store
+
+    promoted = namespaces.promote(open_store(settings.store_url), namespace, model)
+    print_table(["model", "version"], [[slug, digest] for slug, digest in promoted.items()])
+    return 0
+
+
+SUBCOMMANDS = {"promote": promote}

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from estimator.errors import WattstreamError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # The estimator's command comes here too and must not load th
     from stream.worker import Worker
 
 _log = logging.getLogger(__name__)
+
+INTERRUPTED: Final = 130
+"""The exit status of what was to come to an end and was stopped before, as shells have it."""
 
 
 def wait(stop: threading.Event) -> None:
@@ -40,14 +43,20 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def learn_once(worker: Worker, stop: threading.Event) -> None:
-    """Learn what is in the log now of the partitions that are ours, and commit it."""
+def learn_once(worker: Worker, stop: threading.Event) -> bool:
+    """Learn what is in the log now of the partitions that are ours, and commit it.
+
+    False if it was stopped before the end; what was learned until then is committed too.
+    """
     while not worker.follow():
         if stop.is_set():
-            return
-    worker.run_to_end()
+            return False
+    ended = worker.run_to_end()
     if not worker.commit():
         raise WattstreamError("the checkpoint was not written")
+    if not ended:
+        _log.warning("interrupted before the end; what was learned is committed")
+    return ended
 
 
 @contextmanager

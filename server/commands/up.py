@@ -41,6 +41,7 @@ SETTINGS = (
     "metrics_port",
     "learner",
     "session_timeout",
+    "buffer_records",
     *KAFKA_SETTINGS,
 )
 
@@ -88,9 +89,10 @@ def run(
         membership = parts.enter_context(assembly.joined(settings, log))
         worker = assembly.make_worker(settings, log, store, stop, membership, live)
         sources = named or assembly.sources_of(automatic(settings), settings, past)
-        watcher.worker, watcher.collector = worker, Collector(sources, log)
+        collector = Collector(sources, log, buffer_records=settings.buffer_records)
+        watcher.worker, watcher.collector = worker, collector
         parts.enter_context(learning(worker, watcher, stop))
-        parts.enter_context(watcher.collector)
+        parts.enter_context(collector)
         wait(stop)
         _log.info("stopping")
     if watcher.failure:

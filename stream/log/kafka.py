@@ -90,7 +90,7 @@ class KafkaLog(Closing):
     def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
         """Append all of them, durably, before returning; ``LogUnavailableError`` if it cannot.
 
-        ``RecordError`` if some are too large for the topic; all others are appended then. Some may
+        ``RefusedError`` if some are too large for the topic; all others are appended then. Some may
         be appended twice: if an acknowledgement was lost, or if the caller tries again.
         """
         if self._away:
@@ -162,6 +162,8 @@ class KafkaLog(Closing):
         return existing
 
     def _info(self, topic: str) -> TopicInfo:
-        if topic not in self._known:
-            self._known[topic] = TopicInfo(self.partitions(topic), self._admin.configs(topic))
-        return self._known[topic]
+        info = self._known.get(topic)  # another thread may forget it
+        if info is None:
+            info = TopicInfo(self.partitions(topic), self._admin.configs(topic))
+            self._known[topic] = info
+        return info

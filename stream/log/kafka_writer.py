@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from estimator.errors import LogUnavailableError, RecordError
+from estimator.errors import LogUnavailableError, RefusedError
 from stream.log.kafka_clients import Connector
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Outgoing
@@ -39,12 +39,12 @@ OPTIONS: Final[Mapping[str, Any]] = {
 }
 
 
-class _Sent(NamedTuple):
-    """A record on its way."""
+class _Sized(NamedTuple):
+    """A record, its place among all, and the bytes it takes at most if nothing compresses it."""
 
+    place: int
     message: Outgoing
     size: int
-    future: Any
 
 
 class KafkaWriter:
@@ -62,18 +62,23 @@ class KafkaWriter:
     def append(self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]) -> None:
         """Append all of them to their partitions, in order, durably, before returning.
 
-        ``RecordError`` if some are larger than ``limit`` bytes or otherwise refused: all others
+        ``RefusedError`` if some are larger than ``limit`` bytes or otherwise refused: all others
         have been appended then. ``LogUnavailableError`` if some could not be appended now: some
         others may have been.
         """
+        limit = min(limit, REQUEST_BYTES)
         try:
-            refused = self._append(topic, partitions, min(limit, REQUEST_BYTES), messages)
+            refused = self._append(topic, partitions, limit, messages)
         except LogUnavailableError:
             self._failed = True
             raise
         self._failed = False
         if refused:
-            raise RecordError(f"{len(refused)} of {len(messages)} refused: {refused[0]}")
+            first = _too_large(topic, refused[0], limit)
+            raise RefusedError(
+                f"{len(refused)} of {len(messages)} refused: {first}",
+                tuple(record.place for record in refused),
+            )
 
     def close(self) -> None:
         """Close the producer. What is on its way gets its chance, no longer than a delivery may."""
@@ -88,20 +93,18 @@ class KafkaWriter:
 
     def _append(
         self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]
-    ) -> list[str]:
-        """The same; which messages were refused, and why."""
+    ) -> list[_Sized]:
+        """The same; which messages were refused."""
         producer = self._open()
-        refused: list[str] = []
+        refused: list[_Sized] = []
         for part in _parts(_sizes(messages)):
             sent = []
-            for message, size in part:
-                if size > limit:
-                    refused.append(_too_large(topic, message, size, limit))
+            for record in part:
+                if record.size > limit:
+                    refused.append(record)
                 else:
-                    sent.append(
-                        _Sent(message, size, self._send(producer, topic, partitions, message))
-                    )
-            refused += self._settle(producer, topic, limit, sent)
+                    sent.append((record, self._send(producer, topic, partitions, record.message)))
+            refused += self._settle(producer, sent)
         return refused
 
     def _open(self) -> Any:
@@ -141,8 +144,8 @@ class KafkaWriter:
         except KafkaError as error:
             raise self._connector.unavailable(error) from error
 
-    def _settle(self, producer: Any, topic: str, limit: int, sent: Sequence[_Sent]) -> list[str]:
-        """Wait for all of them; which were refused, and why."""
+    def _settle(self, producer: Any, sent: Sequence[tuple[_Sized, Any]]) -> list[_Sized]:
+        """Wait for all of them; which were refused."""
         if not sent:
             return []
         deadline = time.monotonic() + 2 * self._connector.timeout_ms / 1000
@@ -152,11 +155,11 @@ class KafkaWriter:
             producer.flush(deadline - time.monotonic())
         except KafkaError as error:
             failures.append(error)
-        for message, size, future in sent:
+        for record, future in sent:
             try:
                 future.get(max(0.0, deadline - time.monotonic()))
             except (MessageSizeTooLargeError, RecordListTooLargeError):
-                refused.append(_too_large(topic, message, size, limit))
+                refused.append(record)
             except KafkaError as error:
                 failures.append(error)
         if failures:
@@ -164,28 +167,28 @@ class KafkaWriter:
         return refused
 
 
-def _sizes(messages: Iterable[Outgoing]) -> Iterator[tuple[Outgoing, int]]:
-    """Each message with the bytes it takes alone in a batch, at most, if nothing compresses it."""
-    for message in messages:
+def _sizes(messages: Iterable[Outgoing]) -> Iterator[_Sized]:
+    """Each message with the bytes it takes alone in a batch."""
+    for place, message in enumerate(messages):
         headers = sum(len(name.encode()) + len(value) + 10 for name, value in message.headers)
-        yield message, _OVERHEAD_BYTES + len(message.key.encode()) + len(message.value) + headers
+        size = _OVERHEAD_BYTES + len(message.key.encode()) + len(message.value) + headers
+        yield _Sized(place, message, size)
 
 
-def _parts(
-    sized: Iterable[tuple[Outgoing, int]],
-) -> Iterator[list[tuple[Outgoing, int]]]:
+def _parts(records: Iterable[_Sized]) -> Iterator[list[_Sized]]:
     """The same in parts of ``IN_FLIGHT_BYTES``: the producer itself would buffer without bound."""
-    part: list[tuple[Outgoing, int]] = []
+    part: list[_Sized] = []
     total = 0
-    for message, size in sized:
-        if part and total + size > IN_FLIGHT_BYTES:
+    for record in records:
+        if part and total + record.size > IN_FLIGHT_BYTES:
             yield part
             part, total = [], 0
-        part.append((message, size))
-        total += size
+        part.append(record)
+        total += record.size
     if part:
         yield part
 
 
-def _too_large(topic: str, message: Outgoing, size: int, limit: int) -> str:
-    return f"topic {topic!r}, key {message.key!r}: the record has {size} bytes, limit is {limit}"
+def _too_large(topic: str, record: _Sized, limit: int) -> str:
+    key, size = record.message.key, record.size
+    return f"topic {topic!r}, key {key!r}: the record has {size} bytes, limit is {limit}"

@@ -127,7 +127,7 @@ class Log(Protocol):
     def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
         """Append all of them, durably, before returning; ``LogUnavailableError`` if it cannot.
 
-        ``RecordError`` if some are of a kind or size that the log never takes: it has all others.
+        ``RefusedError`` if some are of a kind or size that the log never takes: it has all others.
         """
         ...
 

@@ -1,6 +1,8 @@
 """The log on Kafka beside kafka-python itself, and the whole way to learned and checkpointed.
 
 ``python -m tests.bench.bench_kafka``. One broker, one run; it needs ``java``, and ``mvn`` once.
+Every fleet has a partition of its own. Of each round, all steps are done one after the other, so
+that a busy moment of the machine meets them all; the quickest round of a step counts.
 """
 
 from __future__ import annotations
@@ -8,11 +10,13 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 
@@ -29,7 +33,13 @@ from stream.merge import Merge
 from stream.outbox import Outbox
 from stream.pools import pool
 from stream.publisher import Publisher
-from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, PowerRecord, decode_usage
+from stream.records import (
+    DEAD_TOPIC,
+    USAGE_TOPIC,
+    PowerRecord,
+    UsageRecord,
+    decode_usage,
+)
 from stream.shard import read
 from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.bench.fleet import fleet_records
@@ -38,7 +48,9 @@ from tests.kafka.jars import MissingToolError
 
 LIMIT = 5000.0
 JOIN_LIMIT = 0.5
-NODES, STEPS, WORKLOADS = 100, 151, 50
+FLEETS = ((10, 601), (100, 101), (1000, 11))
+"""Nodes, and how often each is read; the place of a fleet is its partition."""
+WORKLOADS = 50
 PARTITIONS = 4
 POLLED = 512
 BATCH = 500
@@ -64,6 +76,20 @@ class _Elsewhere:
         self._log.append_many(self._topic, messages)
 
 
+class _Fleet(NamedTuple):
+    """What there is to be read of one fleet."""
+
+    nodes: int
+    partition: int
+    samples: int
+    messages: int
+    bytes: int
+
+    @property
+    def begin(self) -> dict[TopicPartition, int]:
+        return {TopicPartition(topic, self.partition): 0 for topic in TOPICS}
+
+
 def run() -> None:
     """Print messages and bytes a second of each step, and its ratio to the client alone."""
     relax_garbage_collection()
@@ -76,23 +102,23 @@ def run() -> None:
 
 
 def _run(log: KafkaLog, broker: Broker, folder: str) -> None:
-    log.create_topics([TopicSpec(topic, 1) for topic in (*TOPICS, DEAD_TOPIC)])
-    usage, power = _records()
-    for batch in _batches(usage):
-        log.append_many(USAGE_TOPIC, batch)
-    for batch in _batches(power):
-        log.append_many(POWER_TOPIC, batch)
-    samples = NODES * (STEPS - 1)
-    mean = sum(len(message.value) for message in usage) / len(usage)
-    print(
-        f"{len(usage)} usage records of {mean / 1024:.1f} KiB, as many of power; best of {ROUNDS}"
-    )
-    print(f"  {'':34} {'messages/s':>10} {'MB/s':>7} {'cpu us':>7}")
-    _produce(log, broker, usage)
-    _consume(log, broker, folder, samples)
+    topics = [TopicSpec(topic, len(FLEETS)) for topic in (*TOPICS, DEAD_TOPIC)]
+    log.create_topics(topics)
+    print(f"records of {WORKLOADS} workloads; best of {ROUNDS} rounds; MB are 10^6 bytes")
+    _produce(log, broker)
+    for partition, (nodes, steps) in enumerate(FLEETS):
+        fleet = _fill(broker, partition, nodes, steps)
+        print(
+            f"{nodes} nodes: {fleet.messages} messages, half of them usage; "
+            f"{fleet.bytes / fleet.messages / 1024:.1f} KiB each on average"
+        )
+        _consume(log, broker, folder, fleet)
 
 
-def _produce(log: KafkaLog, broker: Broker, usage: list[Outgoing]) -> None:
+def _produce(log: KafkaLog, broker: Broker) -> None:
+    usage = [message for step in fleet_records(100, 61, WORKLOADS) for message in step[0]]
+    size = sum(len(message.value) for message in usage)
+    records = [decode_usage(message.value) for message in usage]
     count = 0
 
     def topic() -> str:
@@ -101,51 +127,61 @@ def _produce(log: KafkaLog, broker: Broker, usage: list[Outgoing]) -> None:
         log.create_topics([TopicSpec(f"bench.{count}", PARTITIONS)])
         return f"bench.{count}"
 
-    with KafkaProducer(
-        bootstrap_servers=broker.address, compression_type="lz4", **kafka_writer.OPTIONS
-    ) as producer:
-
-        def raw(name: str) -> None:
-            for number, message in enumerate(usage):
-                producer.send(name, message.value, partition=number % PARTITIONS)
-            producer.flush()
-
-        client = _best("produce, kafka-python", lambda: raw(topic()), usage)
-
-    def append(name: str) -> None:
+    def append() -> None:
+        name = topic()
         for batch in _batches(usage):
             log.append_many(name, batch)
 
-    ours = _best(f"append_many, batches of {BATCH}", lambda: append(topic()), usage)
-    records = [decode_usage(message.value) for message in usage]
-
-    def collect(name: str) -> None:
-        outbox = Outbox(_Elsewhere(log, name), batch_records=BATCH)
+    def collect() -> None:
+        outbox = Outbox(_Elsewhere(log, topic()), batch_records=BATCH)
         for start in range(0, len(records), BATCH):
             outbox.put(records[start : start + BATCH])
             outbox.flush()
 
-    _best("a collector's outbox, encoding too", lambda: collect(topic()), usage)
-    _ratio("append_many to kafka-python", ours, client)
+    with _producer(broker) as producer:
+
+        def raw() -> None:
+            name = topic()
+            for number, message in enumerate(usage):
+                producer.send(name, message.value, partition=number % PARTITIONS)
+            producer.flush()
+
+        steps = {
+            "produce, kafka-python": raw,
+            f"append_many, batches of {BATCH}": append,
+            "a collector's outbox, encoding too": collect,
+        }
+        _compare(steps, len(usage), size)
 
 
-def _consume(log: KafkaLog, broker: Broker, folder: str, samples: int) -> None:
-    ends = {where: end for topic in TOPICS for where, end in log.end_offsets(topic).items()}
-    total = sum(ends.values())
-    messages = _read_all(log, ends)
+def _producer(broker: Broker) -> KafkaProducer:
+    return KafkaProducer(
+        bootstrap_servers=broker.address, compression_type="lz4", **kafka_writer.OPTIONS
+    )
+
+
+def _fill(broker: Broker, partition: int, nodes: int, steps: int) -> _Fleet:
+    """Put the records of a fleet into its partition."""
+    messages = size = 0
+    with _producer(broker) as producer:
+        for both in fleet_records(nodes, steps, WORKLOADS):
+            for topic, batch in zip(TOPICS, both, strict=True):
+                for message in batch:
+                    producer.send(topic, message.value, message.key.encode(), partition=partition)
+                    messages, size = messages + 1, size + len(message.value)
+            producer.flush()
+    return _Fleet(nodes, partition, nodes * (steps - 1), messages, size)
+
+
+def _consume(log: KafkaLog, broker: Broker, folder: str, fleet: _Fleet) -> None:
+    store = open_store(f"file://{folder}/store")
 
     def raw() -> None:
         with KafkaConsumer(bootstrap_servers=broker.address, **kafka_fetches.OPTIONS) as consumer:
-            consumer.assign([KafkaPartition(*where) for where in ends])
-            left = total
+            consumer.assign([KafkaPartition(*where) for where in fleet.begin])
+            left = fleet.messages
             while left:
-                found = consumer.poll(1000, POLLED)
-                left -= sum(map(len, found.values()))
-
-    client = _best("poll, kafka-python", raw, messages)
-    ours = _best("poll", lambda: _read_all(log, ends), messages)
-    joined = _best("poll, decode, join", lambda: _join_all(log, ends, samples), messages)
-    store = open_store(f"file://{folder}/store")
+                left -= sum(map(len, consumer.poll(1000, POLLED).values()))
 
     def learn() -> None:
         parts = Parts(
@@ -155,28 +191,23 @@ def _consume(log: KafkaLog, broker: Broker, folder: str, samples: int) -> None:
             publisher=Publisher(ModelStore(store)),
             dead_letter=DeadLetters(log).send,
         )
-        worker = Worker(parts, [0])
+        worker = Worker(parts, [fleet.partition])
         worker.run_to_end()
         assert worker.commit()
-        learned = worker.shards[0].learner.counts["samples"]
-        assert learned == samples, (learned, samples)
+        learned = worker.shards[fleet.partition].learner.counts["samples"]
+        assert learned == fleet.samples, (learned, fleet.samples)
 
-    learned = _best("poll to learned and checkpointed", learn, messages)
-    _ratio("poll to kafka-python", ours, client)
-    _ratio(f"poll, decode, join to kafka-python (limit {JOIN_LIMIT})", joined, client)
-    _ratio("learned to kafka-python", learned, client)
-    wall, cpu = samples / learned.seconds, samples / learned.cpu_seconds
+    steps = {
+        "poll, kafka-python": raw,
+        "poll": lambda: sum(map(len, _polled(log, fleet))),
+        "poll, msgspec alone": lambda: _decode_all(log, fleet),
+        f"poll, decode, join (limit {JOIN_LIMIT})": lambda: _join_all(log, fleet),
+        "poll to learned and checkpointed": learn,
+    }
+    learned = _compare(steps, fleet.messages, fleet.bytes)[-1]
+    wall, cpu = fleet.samples / learned.seconds, fleet.samples / learned.cpu_seconds
     print(f"  learned: {wall:.0f} samples/s, {cpu:.0f} samples/s of processor time", end="")
-    print(f" ({cpu / LIMIT:.2f} of {LIMIT:.0f})")
-
-
-def _records() -> tuple[list[Outgoing], list[Outgoing]]:
-    usage: list[Outgoing] = []
-    power: list[Outgoing] = []
-    for step in fleet_records(NODES, STEPS, WORKLOADS):
-        usage += step[0]
-        power += step[1]
-    return usage, power
+    print(f" ({cpu / LIMIT:.2f} of {LIMIT:.0f})", flush=True)
 
 
 def _batches(messages: list[Outgoing]) -> Iterator[list[Outgoing]]:
@@ -184,55 +215,68 @@ def _batches(messages: list[Outgoing]) -> Iterator[list[Outgoing]]:
         yield messages[start : start + BATCH]
 
 
-def _read_all(log: KafkaLog, ends: dict[TopicPartition, int]) -> list[Message]:
-    messages: list[Message] = []
-    with closing(log.reader(dict.fromkeys(ends, 0))) as reader:
-        while len(messages) < sum(ends.values()):
-            messages += reader.poll(POLLED, 1.0)
-    return messages
-
-
-def _join_all(log: KafkaLog, ends: dict[TopicPartition, int], samples: int) -> None:
-    """What a worker does before it learns, with all the order it keeps."""
-    join, joined, left = Join(), 0, sum(ends.values())
-    merge = Merge(time.time, lambda topic: False)
-    with closing(log.reader(dict.fromkeys(ends, 0))) as reader:
+def _polled(log: KafkaLog, fleet: _Fleet) -> Iterator[list[Message]]:
+    """All messages of the fleet, poll by poll."""
+    left = fleet.messages
+    with closing(log.reader(fleet.begin)) as reader:
         while left:
             messages = reader.poll(POLLED, 1.0)
             left -= len(messages)
-            for message in messages:
-                merge.add(TOPICS.index(message.topic), read(message))
-            merge.ended = [not left, not left]
-            while (entry := merge.next()) is not None:
-                if isinstance(entry.record, PowerRecord):
-                    joined += len(join.add_power(entry.record))
-                elif entry.record is not None:
-                    joined += len(join.add_usage(entry.record))
-    assert joined == samples, (joined, samples)
+            yield messages
 
 
-def _best(
-    name: str, step: Callable[[], object], messages: list[Outgoing] | list[Message]
-) -> Measured:
-    """Do it some times; print and return the quickest."""
-    size = sum(len(message.value) for message in messages)
-    rounds = []
-    for _ in range(ROUNDS):
-        started, cpu_started = time.perf_counter(), time.process_time()
-        step()
-        seconds = time.perf_counter() - started
-        rounds.append(Measured(len(messages), size, seconds, time.process_time() - cpu_started))
-    best = min(rounds, key=lambda measured: measured.seconds)
-    print(
-        f"  {name:34} {best.messages / best.seconds:>10.0f} {best.bytes / best.seconds / 1e6:>7.1f}"
-        f" {1e6 * best.cpu_seconds / best.messages:>7.1f}",
-        flush=True,
-    )
+def _decode_all(log: KafkaLog, fleet: _Fleet) -> None:
+    """The least that reading can take: JSON to typed values, nothing checked beyond the types."""
+    usage, power = msgspec.json.Decoder(UsageRecord), msgspec.json.Decoder(PowerRecord)
+    for messages in _polled(log, fleet):
+        for message in messages:
+            (usage if message.topic == USAGE_TOPIC else power).decode(message.value)
+
+
+def _join_all(log: KafkaLog, fleet: _Fleet) -> None:
+    """What a worker does before it learns, with all the order it keeps."""
+    join, joined, left = Join(), 0, fleet.messages
+    merge = Merge(time.time, lambda topic: False)
+    unread: tuple[deque[Message], ...] = tuple(deque() for _ in TOPICS)
+    for messages in _polled(log, fleet):
+        left -= len(messages)
+        for message in messages:
+            unread[TOPICS.index(message.topic)].append(message)
+        while True:
+            for topic, queue in enumerate(unread):
+                if queue and not merge.waiting(topic):
+                    merge.add(topic, read(queue.popleft()))
+                merge.ended[topic] = not left and not queue
+            entry = merge.next()
+            if entry is None:
+                break
+            if isinstance(entry.record, PowerRecord):
+                joined += len(join.add_power(entry.record))
+            elif entry.record is not None:
+                joined += len(join.add_usage(entry.record))
+    assert joined == fleet.samples, (joined, fleet.samples)
+
+
+def _compare(steps: Mapping[str, Callable[[], object]], messages: int, size: int) -> list[Measured]:
+    """Do every step some times, in turn; print and return each one's quickest."""
+    rounds = [[_measured(step, messages, size) for step in steps.values()] for _ in range(ROUNDS)]
+    best = [min(ways, key=lambda way: way.seconds) for ways in zip(*rounds, strict=True)]
+    print(f"  {'':36} {'messages/s':>10} {'MB/s':>6} {'cpu us':>7} {'of client':>9}")
+    for name, way in zip(steps, best, strict=True):
+        print(
+            f"  {name:36} {way.messages / way.seconds:>10.0f} {way.bytes / way.seconds / 1e6:>6.1f}"
+            f" {1e6 * way.cpu_seconds / way.messages:>7.1f}"
+            f" {best[0].seconds / way.seconds:>9.2f}",
+            flush=True,
+        )
     return best
 
 
-def _ratio(name: str, ours: Measured, client: Measured) -> None:
-    print(f"  ratio of {name}: {client.seconds / ours.seconds:.2f}")
+def _measured(step: Callable[[], object], messages: int, size: int) -> Measured:
+    started, cpu_started = time.perf_counter(), time.process_time()
+    step()
+    seconds = time.perf_counter() - started
+    return Measured(messages, size, seconds, time.process_time() - cpu_started)
 
 
 if __name__ == "__main__":

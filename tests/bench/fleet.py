@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -37,12 +37,16 @@ INTERVAL_MS = 3000
 
 
 def fleet_records(
-    nodes: int, steps: int, workloads: int, seed: int = 1
+    nodes: int,
+    steps: int,
+    workloads: int,
+    seed: int = 1,
+    features: Sequence[str] = tuple(FEATURES),
 ) -> Iterator[tuple[list[Outgoing], list[Outgoing]]]:
     """Usage and power of every node, step by step; nodes are spread over the interval."""
     rng = np.random.default_rng(seed)
-    scale = np.array(list(FEATURES.values()))[:, None]
-    counters = rng.uniform(0, 1e6, (nodes, len(FEATURES), workloads))
+    scale = np.array([FEATURES[feature] for feature in features])[:, None]
+    counters = rng.uniform(0, 1e6, (nodes, len(features), workloads))
     joules = rng.uniform(0, 1e5, (nodes, 2))
     ids = [
         [f"{node:032x}{workload:032x}" for workload in range(workloads)] for node in range(nodes)
@@ -53,18 +57,18 @@ def fleet_records(
         for node in range(nodes):
             at = START_MS + step * INTERVAL_MS + node * INTERVAL_MS // nodes
             busy = rng.uniform(0, 64 / workloads, workloads)
-            growth = scale * busy * rng.uniform(0.7, 1.3, (len(FEATURES), 1)) * INTERVAL_MS / 1000
+            growth = scale * busy * rng.uniform(0.7, 1.3, (len(features), 1)) * INTERVAL_MS / 1000
             counters[node] += growth
             load = busy.sum() / 64
             joules[node] += np.array([60 + 140 * load, 12 + 20 * load]) * INTERVAL_MS / 1000
-            features = dict(zip(FEATURES, np.round(counters[node], 1).tolist(), strict=True))
+            columns = dict(zip(features, np.round(counters[node], 1).tolist(), strict=True))
             record = UsageRecord(
                 v=1,
                 node=f"node-{node:05d}",
                 at=at,
                 mode="counter",
                 machine=MACHINE,
-                workloads=Workloads(ids[node], kinds, features),
+                workloads=Workloads(ids[node], kinds, columns),
             )
             zones = [
                 Zone("package", "package-0", float(joules[node, 0]), 262143.328),

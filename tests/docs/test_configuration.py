@@ -22,6 +22,7 @@ from server.commands import (
     evaluate,
     learn,
     models,
+    replay,
     serve,
     topics,
     up,
@@ -32,8 +33,14 @@ FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
-    *(ask, models, topics),
+    *(replay, ask, models, topics),
 )
+NAMES: Final = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
+SUBCOMMANDS: Final = [
+    f"{name} {part}"
+    for name, module in zip(NAMES, COMMANDS, strict=True)
+    for part in getattr(module, "SUBCOMMANDS", ())
+]
 
 
 def settings_table() -> str:
@@ -47,8 +54,7 @@ def settings_table() -> str:
 
 def commands_table() -> str:
     """The table of which command heeds which setting, as the page must show it."""
-    names = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
-    rows = [f"| setting | {' | '.join(names)} |", f"| --- |{' :-: |' * len(names)}"]
+    rows = [f"| setting | {' | '.join(NAMES)} |", f"| --- |{' :-: |' * len(NAMES)}"]
     for row in table():
         heeded = [
             "x" if row.name in (*module.SETTINGS, "log_level") else " " for module in COMMANDS
@@ -95,11 +101,11 @@ def test_every_setting_is_named_by_its_environment_variable(setting: str) -> Non
     assert f"`{setting}`" in PAGE
 
 
-@pytest.mark.parametrize("command", [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS])
+@pytest.mark.parametrize("command", [*NAMES, *SUBCOMMANDS])
 def test_every_flag_of_every_command_is_named(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
     assert flags
     settings = {f"--{row.name.replace('_', '-')}" for row in table()}

@@ -10,6 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from estimator.errors import ConflictError, MisuseError, StoreError
+from estimator.prefixed_store import PrefixedStore
 from estimator.store import ObjectStore, Store, open_store
 from tests.estimator.store_contract import StoreContract
 
@@ -40,6 +41,12 @@ def bucket_url(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     request = urllib.request.Request(f"{s3}/{name}", method="PUT")
     with urllib.request.urlopen(request, timeout=10):
         return f"s3://{name}/some/prefix"
+
+
+class TestPartOfABucket(StoreContract):
+    @pytest.fixture
+    def store(self, bucket_url: str) -> Store:
+        return PrefixedStore(open_store(bucket_url), "in/part")
 
 
 class TestBucket(StoreContract):

@@ -16,6 +16,7 @@ from kafka.admin import (
     ResourceType,
 )
 
+from stream.dead_letter_box import GROUP as REDRIVE_GROUP
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
 
 
@@ -43,8 +44,16 @@ SERVICES: Final[Mapping[str, Sequence[Need]]] = {
     "topics": (
         Need("Describe", "Topic", USAGE_TOPIC, "its offsets; else it is not listed"),
         Need("Describe", "Topic", POWER_TOPIC, "its offsets; else it is not listed"),
-        Need("Describe", "Topic", DEAD_TOPIC, "its offsets; else it is not listed"),
+        Need("Read", "Topic", DEAD_TOPIC, "what dead letters are of; else it is not listed"),
         Need("Describe", "Group", GROUP, "how far the learners have come"),
+        Need("Describe", "Group", REDRIVE_GROUP, "which dead letters have been sent back"),
+    ),
+    "topics redrive": (
+        Need("Read", "Topic", DEAD_TOPIC, "the dead letters"),
+        Need("Write", "Topic", DEAD_TOPIC, "receipts for those that were sent back"),
+        Need("Write", "Topic", USAGE_TOPIC, "what is sent back"),
+        Need("Write", "Topic", POWER_TOPIC, "what is sent back"),
+        Need("Read", "Group", REDRIVE_GROUP, "to note how far it has come"),
     ),
     "replay": (
         Need("Read", "Topic", USAGE_TOPIC, "what it reads again"),

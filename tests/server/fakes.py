@@ -164,6 +164,9 @@ STATUS = Status(
             records=44,
             errors=3,
             last_error="connection refused",
+            dropped=9,
+            refused=2,
+            buffered=31,
         ),
     ),
     learner=LearnerStatus(

@@ -70,6 +70,10 @@ def test_the_parts_beside_the_server(serve: Serve) -> None:
     assert value("source_up", source="kepler http://node7:9102/metrics") == 0
     assert value("source_errors_total", source="kepler http://node7:9102/metrics") == 3
     assert value("source_records_total", source="sim") == 120
+    assert value("source_buffered_records", source="sim") == 0
+    assert value("source_buffered_records", source="kepler http://node7:9102/metrics") == 31
+    assert value("source_dropped_records_total", source="kepler http://node7:9102/metrics") == 9
+    assert value("source_refused_records_total", source="kepler http://node7:9102/metrics") == 2
     assert value("learner_partitions") == 1
     assert value("learner_fenced_total") == 3
     assert value("learner_records_total", partition="0") == 164

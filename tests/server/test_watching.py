@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
-from estimator.errors import SourceUnavailableError
+from estimator.errors import LogUnavailableError, SourceUnavailableError
 from estimator.model_key import ModelKey
 from estimator.store import open_store
 from server.live import Live
@@ -178,7 +179,7 @@ def test_a_learner_that_has_stopped_is_missing() -> None:
 class Given:
     """A source that says what it was given, and then that it is unavailable or at its end."""
 
-    interval_seconds = None
+    interval_seconds: float | None = None
 
     def __init__(self, name: str, records: list[Record], ends: bool = True) -> None:
         self.name = name
@@ -221,6 +222,29 @@ def test_sources_are_shown_as_they_are() -> None:
     assert (second.name, second.up, second.last_error) == ("bad", False, "the plug is out")
     assert second.errors >= 1
     assert status.missing == ()
+
+
+class Away(MemoryLog):
+    """A log that takes no records."""
+
+    def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        raise LogUnavailableError("nobody is there")
+
+
+def test_records_that_wait_or_were_dropped_are_shown() -> None:
+    log = Away()
+    source = Given("good", list(fleet(nodes=1, steps=2)), ends=False)
+    source.interval_seconds = 3600.0
+    count = len(list(fleet(nodes=1, steps=2)))
+    with Collector([source], log) as collector:
+        while not collector.status[0].buffered:
+            threading.Event().wait(0.001)
+        (shown,) = Watcher(log, None, collector).status().sources or ()
+        assert (shown.records, shown.buffered, shown.dropped) == (0, count, 0)
+    (shown,) = Watcher(log, None, collector).status().sources or ()
+    assert (shown.records, shown.buffered, shown.refused) == (0, 0, 0)
+    # The first topic of the batch was offered.
+    assert 0 < shown.dropped < count
 
 
 def test_no_source_is_up() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -116,9 +117,19 @@ class Bench:
     def status(self) -> SourceStatus:
         return self.runner.status
 
+    def step(self) -> float | None:
+        """What both threads would do now; the seconds until either has more to do."""
+        self.runner.may_ask.clear()
+        delays = [delay for delay in (self.runner.ask(), self.runner.send()) if delay is not None]
+        delay = min(delays, default=None)
+        if delay == math.inf:
+            assert self.runner.may_ask.is_set()
+            return 0.0
+        return delay
+
     def run(self, seconds: float) -> None:
         end = self.clock.now + seconds
-        while (delay := self.runner.step()) is not None and self.clock.now + delay < end:
+        while (delay := self.step()) is not None and self.clock.now + delay < end:
             self.clock.now += delay
         self.clock.now = end
 
@@ -126,7 +137,7 @@ class Bench:
 def test_records_go_to_their_topics_keyed_by_node() -> None:
     log = FakeLog()
     bench = Bench(FakeSource([[usage(5), power(4, "n2"), power(6)]]), log)
-    bench.runner.step()
+    bench.step()
     assert [(topic, message.key) for topic, message in log.taken] == [
         (POWER_TOPIC, "n2"),
         (POWER_TOPIC, "n1"),
@@ -237,7 +248,9 @@ def test_one_topic_away_holds_back_that_topic_only() -> None:
     assert log.times(USAGE_TOPIC) == log.times(POWER_TOPIC) == list(range(4))
 
 
-def test_beyond_the_bound_the_oldest_are_dropped_and_counted() -> None:
+def test_beyond_the_bound_the_oldest_are_dropped_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = FakeLog()
     log.go_away()
     answers: list[Answer] = [[usage(i)] for i in range(50)]
@@ -245,9 +258,16 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted() -> None:
     bench.run(50 * 3)
     assert (bench.status.buffered, bench.status.dropped) == (7, 43)
     log.away.clear()
-    bench.run(100)
-    assert log.times(USAGE_TOPIC) == list(range(43, 50))
+    with caplog.at_level(logging.INFO):
+        bench.run(100)
+    # The first was offered when the log went away: nobody could know that it was not taken.
+    assert log.times(USAGE_TOPIC) == [0, *range(44, 50)]
     assert (bench.status.records, bench.status.dropped) == (7, 43)
+    assert [record.getMessage() for record in caplog.records] == [
+        "fake: the log takes no records: broker b1 does not answer",
+        "fake: too many records wait for the log, the oldest are dropped",
+        "fake: the log takes records again, 43 were dropped meanwhile",
+    ]
 
 
 def test_one_poll_larger_than_the_buffer_is_no_reason_to_drop() -> None:
@@ -279,7 +299,7 @@ def test_a_file_waits_for_the_log_rather_than_drop() -> None:
     bench.run(100)
     assert log.times(USAGE_TOPIC) == log.times(POWER_TOPIC) == list(range(30))
     assert (bench.status.finished, bench.status.dropped, bench.status.records) == (True, 0, 60)
-    assert bench.runner.step() is None
+    assert bench.step() is None
 
 
 def test_a_file_of_any_size_goes_in_small_batches_of_both_topics() -> None:
@@ -305,13 +325,66 @@ def test_at_the_end_what_waits_is_offered_once_more() -> None:
     assert log.times(USAGE_TOPIC) == [1, 2]
 
 
-def test_what_cannot_be_delivered_at_the_end_is_counted_as_lost() -> None:
+def test_what_cannot_be_delivered_at_the_end_is_counted_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = FakeLog()
     log.go_away()
-    bench = Bench(FakeSource([[usage(1)], [usage(2)]]), log)
+    bench = Bench(FakeSource(both(2)), log)
     bench.run(4)
     bench.runner.drain()
-    assert (bench.status.dropped, bench.status.buffered, bench.status.records) == (2, 0, 0)
+    # Of the first poll the usage was offered, and may be there; nothing else was.
+    assert (bench.status.dropped, bench.status.unsure) == (3, 1)
+    assert (bench.status.buffered, bench.status.records) == (0, 0)
+    assert "fake: 3 records lost, the log is away" in caplog.text
+    assert "fake: 1 records were sent and never acknowledged" in caplog.text
+
+
+def test_what_a_source_says_after_the_end_is_counted_as_dropped() -> None:
+    bench = Bench(FakeSource([[usage(1)], [usage(2)]]), FakeLog())
+    bench.run(1)
+    bench.runner.drain()
+    bench.run(4)
+    assert bench.log.times(USAGE_TOPIC) == [1]
+    assert (bench.status.dropped, bench.status.buffered, bench.status.records) == (1, 0, 1)
+
+
+def test_a_log_that_does_not_answer_keeps_no_source_waiting() -> None:
+    asked_again, answer = threading.Event(), threading.Event()
+    source = FakeSource([[usage(i)] for i in range(5)], interval=0.01)
+    source.before_answer = lambda: asked_again.set() if source.asked == 5 else None
+
+    class Silent(FakeLog):
+        def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
+            assert answer.wait(30)
+            super().append_many(topic, messages)
+
+    log = Silent()
+    with Collector([source], log) as collector:
+        assert asked_again.wait(30)
+        answer.set()
+    assert log.times(USAGE_TOPIC) == [0, 1, 2, 3, 4]
+    assert (collector.status[0].records, collector.status[0].dropped) == (5, 0)
+
+
+def test_at_the_end_a_log_that_does_not_answer_is_not_waited_for() -> None:
+    offered, answer = threading.Event(), threading.Event()
+
+    class Silent(FakeLog):
+        def append_many(self, topic: str, messages: Sequence[Outgoing]) -> None:
+            offered.set()
+            answer.wait(30)
+
+    source = FakeSource([[usage(1), power(2)]], interval=3600.0)
+    collector = Collector([source], Silent())
+    collector.start()
+    assert offered.wait(30)
+    collector.stop(timeout=0.1)
+    status = collector.status[0]
+    assert (status.dropped, status.unsure, status.buffered, status.records) == (1, 1, 0, 0)
+    answer.set()
+    assert not collector.join(30)
+    assert collector.status[0] == status
 
 
 @given(

@@ -44,7 +44,9 @@ def log() -> MemoryLog:
     partition=st.integers(0, 100),
     offset=st.integers(0, 2**60),
     appended_ms=st.integers(0, 2**50),
-    headers=st.lists(st.tuples(st.sampled_from(["reason", "trace"]), st.binary(max_size=5))),
+    headers=st.lists(
+        st.tuples(st.sampled_from(["reason", "trace", "truncated"]), st.binary(max_size=5))
+    ),
 )
 def test_what_was_sent_is_described(
     value: bytes,
@@ -64,10 +66,9 @@ def test_what_was_sent_is_described(
 
     (dead,) = read_back(log)
     assert (dead.key, dead.value) == (key, value)
-    assert dead.headers[5:] == tuple(headers)
     printable = reason.encode(errors="replace").decode()
     assert describe(dead) == DeadLetter(
-        printable, topic, partition, offset, appended_ms, key, value
+        printable, topic, partition, offset, appended_ms, key, value, tuple(headers)
     )
 
 
@@ -145,3 +146,22 @@ def test_a_letter_too_long_for_a_log_is_cut_and_says_so() -> None:
         assert len(found.value) == MOST_BYTES
         assert dict(found.headers)["truncated"].startswith(b"3000000 bytes")
         assert describe(found).offset == 7
+        assert describe(found).truncated == "3000000 bytes, the first 1000000 are here"
+
+
+def test_whatever_is_in_a_record_its_letter_fits_into_any_log(log: MemoryLog) -> None:
+    """Of Kafka topics the lowest limit that is usual is 1,048,588 bytes."""
+    headers = tuple((f"h{n}", bytes(5_000)) for n in range(700))
+    key, value = "\U0001f50c" * 500_000, bytes(4_000_000)
+    message = Message(USAGE_TOPIC, 2, 7, 1, key, value, headers)
+    DeadLetters(log).send(message, "zone '" + "\U0001f50c" * 3_000_000 + "': joules are missing")
+    (found,) = read_back(log)
+    size = len(found.key.encode()) + len(found.value)
+    size += sum(len(name.encode()) + len(text) for name, text in found.headers)
+    assert size < 1_040_000
+    letter = describe(found)
+    assert letter.headers == headers[:3]
+    assert letter.truncated == (
+        "4000000 bytes, the first 1000000 are here; a key of 500000 characters, the first 2000 are"
+        " here; 700 headers, the first 3 are here"
+    )

@@ -23,9 +23,11 @@ from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetter, DeadLetters, describe
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
+from stream.merge import Entry
 from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, encode
+from stream.shard import read
 from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.stream.builders import (
     START_MS,
@@ -170,6 +172,70 @@ def test_models_are_published_by_a_commit() -> None:
     worker.run_to_end()
     assert worker.commit()
     assert len(models.indexes()) == 4
+
+
+# To the end
+
+
+def test_on_the_way_to_the_end_it_commits_if_told_to() -> None:
+    log = filled_log(fleet(nodes=1, steps=30))
+    for commits in (False, True):
+        store = InMemoryStore()
+        worker = Worker(parts_of(Few(log, 20), store, late_clock(), commit_seconds=0.0), [0])
+        assert worker.run_to_end(commits=commits)
+        assert (Checkpoints(store, "g").read(0) is not None) == commits
+        assert worker.commit()
+        state = Checkpoints(store, "g").read(0)
+        assert state is not None
+        assert checkpoint.encode(state) == final_state(log)
+
+
+def test_on_the_way_to_the_end_it_can_be_stopped() -> None:
+    log, store, stop = filled_log(fleet(nodes=1, steps=30)), InMemoryStore(), threading.Event()
+    worker = Worker(parts_of(Few(log, 20), store, stop=stop), [0])
+    assert not worker.run_to_end(lambda done, _: stop.set() if done > 30 else None)
+    assert worker.commit()
+    state = Checkpoints(store, "g").read(0)
+    assert state is not None
+    assert 30 < sum(state["positions"].values()) < 100
+    again = Worker(parts_of(log, store), [0])
+    assert again.run_to_end()
+    assert checkpoint.encode(again.shards[0].state()) == final_state(log)
+
+
+def test_what_retention_took_before_it_was_read_counts_at_the_end() -> None:
+    log = filled_log(fleet(nodes=1, steps=10))
+    worker = Worker(parts_of(log), [0])
+    for partition in log._partitions.values():  # as retention would
+        partition.begin, partition.messages = partition.end, []
+    told: list[tuple[int, int]] = []
+    assert worker.run_to_end(lambda *figures: told.append(figures))
+    ends = log.end_offsets(USAGE_TOPIC) | log.end_offsets(POWER_TOPIC)
+    assert worker._offsets() == ends
+    assert worker.shards[0].counts == {"skipped_messages": sum(ends.values())}
+    assert told[-1] == (sum(ends.values()), sum(ends.values()))
+
+
+def test_messages_that_are_left_out_are_as_if_they_were_not_there() -> None:
+    strange = [usage(START_MS + 500 * i, node="x", x=1) for i in range(60)]
+    records = sorted([*fleet(nodes=1, steps=20), *strange], key=lambda record: record.at)
+
+    def known(message: Message) -> Entry:
+        if message.key == "x":
+            return Entry(message, None, "strangers", left_out=True)
+        return read(message)
+
+    log = filled_log(records)
+    worker = Worker(parts_of(log, read=known), [0])
+    assert worker.run_to_end()
+    shard = worker.shards[0]
+    assert shard.counts["left out strangers"] == len(strange)
+    assert letters(log) == []
+    alone = Worker(parts_of(filled_log(fleet(nodes=1, steps=20))), [0])
+    assert alone.run_to_end()
+    for part in ("join", "learner"):
+        expected = alone.shards[0].state()[part]
+        assert plain.dump(shard.state()[part]) == plain.dump(expected)
 
 
 # The log is away

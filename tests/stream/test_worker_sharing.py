@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.errors import FencedError, LogUnavailableError, StoreError
+from estimator.errors import DamagedError, FencedError, LogUnavailableError, StoreError
 from estimator.model_store import ModelStore
 from estimator.store import InMemoryStore, Store
 from stream import checkpoint
@@ -266,6 +267,37 @@ def test_while_the_store_is_away_nothing_can_be_taken_over_and_nothing_is_lost()
     lives["two"].step()
     assert list(lives["two"].worker.shards) == [0, 1]
     assert finish(log, store, clock_after(0)) == undisturbed()
+
+
+def damage(store: Store, partition: int) -> None:
+    for path in store.list(f"checkpoints/g/{partition}"):
+        if path.endswith(".ckpt"):
+            store.put(path, b"?")
+
+
+def test_a_shard_that_cannot_be_read_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    log, store, clock = log_of_all(), InMemoryStore(), clock_after(0)
+    finish(log, store, clock)
+    damage(store, 1)
+    group, stop = Group(), threading.Event()
+    group.assign({0: "one", 1: "one"})
+    worker, _ = worker_of("one", group, log, store, clock, stop=stop)
+    step = worker._step
+
+    def one_step() -> None:
+        step()
+        stop.set()
+
+    worker._step = one_step  # type: ignore[method-assign]  # to see when it has made one
+    worker.run()
+    assert list(worker.shards) == [0]
+    assert "partition 1 is not learned: no checkpoint of partition 1 can be read" in caplog.text
+    assert "no checkpoint of partition 1 can be read" in worker.waiting
+    damage(store, 0)
+    group.assign({0: "two", 1: "two"})
+    other, _ = worker_of("two", group, log, store, clock)
+    with pytest.raises(DamagedError, match="no checkpoint of partition 0 can be read"):
+        other.follow()
 
 
 # Publishing what several workers have learned

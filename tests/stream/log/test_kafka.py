@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 
-from estimator.errors import LogUnavailableError, MisuseError, RecordError
+from estimator.errors import LogUnavailableError, MisuseError, RefusedError
 from stream.log.kafka import KafkaLog
 from stream.log.kafka_topics import MAX_MESSAGE_BYTES
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
@@ -115,11 +115,12 @@ def test_a_record_of_ten_mebibytes_is_refused_and_stops_no_other(log: KafkaLog) 
     topic = new_topic(log)
     huge = Outgoing("node-7", bytes(10 * 1024 * 1024))
     with pytest.raises(
-        RecordError,
+        RefusedError,
         match=rf"1 of 5 refused: topic '{topic}', key 'node-7': the record has 104859\d\d bytes, "
         rf"limit is {MAX_MESSAGE_BYTES}",
-    ):
+    ) as caught:
         log.append_many(topic, [*numbered("a", 2), huge, *numbered("a", 2, 2)])
+    assert caught.value.refused == (2,)
     log.append_many(topic, numbered("a", 1, 4))
     assert values(read_topic(log, topic, 5)) == [0, 1, 2, 3, 4]
 
@@ -136,7 +137,7 @@ def test_a_topic_with_a_lower_limit_refuses_by_that_limit(
 ) -> None:
     topic = foreign_topic(max_message_bytes="3000")
     many = [Outgoing("a", b"%d" % number + b" " * 900) for number in range(20)]
-    with pytest.raises(RecordError, match="limit is 3000"):
+    with pytest.raises(RefusedError, match="limit is 3000"):
         log.append_many(topic, [*many, Outgoing("a", bytes(5000))])
     assert values(read_topic(log, topic, 20)) == list(range(20))
 

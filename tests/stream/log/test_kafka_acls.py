@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from estimator.errors import LogUnavailableError
+from stream.dead_letter_box import GROUP as REDRIVE_GROUP
 from stream.log.kafka import KafkaLog
 from stream.log.kafka_security import KafkaSecurity
 from stream.log.protocol import Outgoing, TopicPartition, TopicSpec
@@ -46,10 +47,21 @@ def learn(log: KafkaLog) -> None:
 
 
 def look(log: KafkaLog) -> None:
-    log.committed(GROUP)
+    for group in (GROUP, REDRIVE_GROUP):
+        log.committed(group)
     for topic in log.topics():
         log.begin_offsets(topic)
         log.end_offsets(topic)
+        if topic == DEAD_TOPIC:
+            read(log, (DEAD_TOPIC,))
+
+
+def redrive(log: KafkaLog) -> None:
+    log.committed(REDRIVE_GROUP)
+    read(log, (DEAD_TOPIC,))
+    for topic in (*BOTH, DEAD_TOPIC):
+        log.append_many(topic, MESSAGE)
+    log.commit(REDRIVE_GROUP, {TopicPartition(DEAD_TOPIC, 0): 1})
 
 
 def replay(log: KafkaLog) -> None:
@@ -58,10 +70,10 @@ def replay(log: KafkaLog) -> None:
     read(log)
 
 
-def read(log: KafkaLog) -> None:
-    with closing(log.reader({TopicPartition(topic, 0): 0 for topic in BOTH})) as reader:
+def read(log: KafkaLog, topics: Sequence[str] = BOTH) -> None:
+    with closing(log.reader({TopicPartition(topic, 0): 0 for topic in topics})) as reader:
         found: set[str] = set()
-        while found < set(BOTH):
+        while found < set(topics):
             found |= {message.topic for message in reader.poll(10, 1.0)}
 
 
@@ -69,6 +81,7 @@ WORK: Final[Mapping[str, Callable[[KafkaLog], None]]] = {
     "collector": collect,
     "learner": learn,
     "topics": look,
+    "topics redrive": redrive,
     "replay": replay,
 }
 FEWER: Final = [
