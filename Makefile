@@ -8,10 +8,10 @@ KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= 9093
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench fuzz soak kafka kafka-stop clean
+.PHONY: help setup run demo test check format bench fuzz soak kafka kafka-stop compose-check clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEVELOPER) ## Make the virtual environment in .venv and install everything into it
 
@@ -59,6 +59,9 @@ kafka: $(DEVELOPER) ## Start an Apache Kafka broker on this machine, fetched by 
 
 kafka-stop: $(DEVELOPER) ## Stop that broker and delete all it kept
 	@$(BIN)/python -m tests.kafka stop
+
+compose-check: $(DEVELOPER) ## Check compose/ and run its services here, without containers
+	$(BIN)/python -m pytest tests/compose -q
 
 clean: ## Remove what was made here, learned models included
 	rm -rf $(VENV) .cache wattstream-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -19,6 +19,8 @@ import msgspec
 from estimator.errors import MisuseError
 
 PREFIX: Final = "WATTSTREAM_"
+_HIDDEN: Final = "hidden"
+"""Marks a setting that is never printed and has no flag: others can read a command line."""
 
 _KUBERNETES: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT)|PORT)(_|$)")
 """What Kubernetes puts beside ours into the environment for a service called wattstream, or
@@ -128,6 +130,46 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     buffer_records: Annotated[
         int, _help("Records of a live source that are kept while the log is away", ge=1, le=10**8)
     ] = 10_000
+    kafka_security_protocol: Annotated[
+        str,
+        _help("How Kafka is spoken to: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
+    ] = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[
+        str,
+        _help(
+            "How we prove to Kafka who we are: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`;"
+            " empty for the last of them"
+        ),
+    ] = ""
+    kafka_username: Annotated[str, _help("Our name at Kafka")] = ""
+    kafka_password: Annotated[
+        str, _help("The password to that name (no flag)", extra={_HIDDEN: True})
+    ] = ""
+    kafka_password_file: Annotated[
+        str, _help("File with that password, read again for each new connection to the cluster")
+    ] = ""
+    kafka_ca_file: Annotated[
+        str,
+        _help(
+            "PEM file of the authorities that may vouch for Kafka's brokers; empty: the system's"
+        ),
+    ] = ""
+    kafka_cert_file: Annotated[str, _help("PEM file of our certificate for Kafka, with chain")] = ""
+    kafka_key_file: Annotated[
+        str, _help("PEM file of its private key; empty: in the certificate's file")
+    ] = ""
+    kafka_key_password: Annotated[
+        str, _help("The password of an encrypted key (no flag)", extra={_HIDDEN: True})
+    ] = ""
+    kafka_key_password_file: Annotated[str, _help("File with that password")] = ""
+
+    def __repr__(self) -> str:
+        """Every setting with its value, secrets apart."""
+        shown = (
+            f"{name}={'...' if name in SECRETS and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"Settings({', '.join(shown)})"
 
     @property
     def log_url(self) -> str:
@@ -149,6 +191,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Host and port to listen on."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+
+def _secrets() -> frozenset[str]:
+    """The names of settings whose value must not be printed."""
+    hints = get_type_hints(Settings, include_extras=True)
+    marks = {name: hint.__metadata__[0].extra or {} for name, hint in hints.items()}
+    return frozenset(name for name, mark in marks.items() if mark.get(_HIDDEN))
+
+
+SECRETS: Final = _secrets()
+"""Settings that are never printed and that no command has a flag for."""
+KAFKA_SETTINGS: Final = tuple(n for n in Settings.__struct_fields__ if n.startswith("kafka_"))
+"""What every command that opens the log heeds."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -186,11 +241,18 @@ def load(
     named = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and not _KUBERNETES.match(name.removeprefix(PREFIX))
+        if name.startswith(PREFIX) and not _is_kubernetes(name.removeprefix(PREFIX), value)
     }
     chosen.update(_checked({k: _listed(k, v) for k, v in named.items()}, "the environment"))
     chosen.update(_checked({k: v for k, v in flags.items() if v is not None}, "the flags"))
     return msgspec.convert(chosen, Settings, strict=False)
+
+
+def _is_kubernetes(name: str, value: str) -> bool:
+    """Whether a variable is not ours: a setting is, unless a service of its name has an address."""
+    if name.lower() in Settings.__struct_fields__:
+        return name.endswith("_PORT") and "://" in value
+    return bool(_KUBERNETES.match(name))
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -225,5 +287,6 @@ def _checked(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0]
-            raise MisuseError(f"setting {name!r} in {origin} is {value!r}: {reason}") from error
+            shown = "wrong" if name in SECRETS else repr(value)
+            raise MisuseError(f"setting {name!r} in {origin} is {shown}: {reason}") from error
     return dict(values)

@@ -28,6 +28,7 @@ from stream.collect import Collector
 from stream.complaints import Complaints
 from stream.dead_letters import DeadLetters
 from stream.intake import TOPICS
+from stream.log.kafka_security import security_of
 from stream.log.open import open_log
 from stream.log.protocol import Log, Membership, TopicSpec
 from stream.pools import pool
@@ -59,7 +60,7 @@ def data_folder(settings: Settings) -> Path:
 def log_of(settings: Settings) -> Log:
     """The log, not connected yet and without its topics; the caller closes it."""
     data_folder(settings)
-    return open_log(settings.log_url)
+    return open_log(settings.log_url, security_of(settings))
 
 
 def make_topics(settings: Settings, log: Log) -> None:

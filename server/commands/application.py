@@ -14,7 +14,7 @@ import typer
 
 from estimator import __version__
 from estimator.errors import MisuseError
-from estimator.settings import Row, Settings, load, table
+from estimator.settings import SECRETS, Row, Settings, load, table
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -101,17 +101,21 @@ def _before_any(
 
 
 def _command(run: Command, names: tuple[str, ...], rows: Mapping[str, Row]) -> Command:
-    """A command: its own parameters, and a flag for each of the settings it heeds."""
+    """A command: its own parameters, and a flag for each of the settings it heeds.
+
+    Secrets have none: whoever lists the processes would see them.
+    """
+    flagged = [setting for setting in (*names, "log_level") if setting not in SECRETS]
     own = [
         parameter
         for parameter in inspect.signature(run, eval_str=True).parameters.values()
         if parameter.name != "settings"
     ]
-    flags = [_flag(setting, rows) for setting in ("config", *names, "log_level")]
+    flags = [_flag(setting, rows) for setting in ("config", *flagged)]
 
     def command(**given: Any) -> int | None:
         config = given.pop("config")
-        chosen = {setting: given.pop(setting) for setting in (*names, "log_level")}
+        chosen = {setting: given.pop(setting) for setting in flagged}
         settings = load({key: _given(value) for key, value in chosen.items()}, os.environ, config)
         _set_up_logging(settings)
         return run(settings=settings, **given)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands.running import stopped_by_signals
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ SETTINGS = (
     "retention_mib",
     "metrics_port",
     "buffer_records",
+    *KAFKA_SETTINGS,
 )
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands import topics_dead, topics_redrive
 from server.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
     from stream.log.protocol import Log, TopicPartition
 
-SETTINGS = ("data", "log")
+SETTINGS = ("data", "log", *KAFKA_SETTINGS)
 SUBCOMMANDS = {"dead": topics_dead.run, "redrive": topics_redrive.run}
 
 COUNTED: Final = 10_000
@@ -28,10 +28,11 @@ def run(
 ) -> int:
     """List topics by partition: offsets, what was committed, the lag, and dead letters."""
     from stream import dead_letter_box
+    from stream.log.kafka_security import security_of
     from stream.log.open import open_log
     from stream.records import DEAD_TOPIC, GROUP
 
-    with open_log(settings.log_url) as log:
+    with open_log(settings.log_url, security_of(settings)) as log:
         topics = log.topics()
         committed = log.committed(GROUP)
         if DEAD_TOPIC in topics:

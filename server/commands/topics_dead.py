@@ -35,10 +35,11 @@ def run(
     """Print dead letters with their original values, one JSON object a line."""
     from stream.dead_letter_box import DeadLetterBox
     from stream.letter_lines import letter_line
+    from stream.log.kafka_security import security_of
     from stream.log.open import open_log
 
     chosen = choice(kind, topic, node)
-    with open_log(settings.log_url) as log:
+    with open_log(settings.log_url, security_of(settings)) as log:
         for letter in DeadLetterBox(log).letters(again=all_):
             if chosen.has(letter):
                 print_json(letter_line(letter))

@@ -40,13 +40,14 @@ def run(
 ) -> int:
     """Send dead letters back to their topics: those that can be read by now, or repaired ones."""
     from stream.dead_letter_box import DeadLetterBox
+    from stream.log.kafka_security import security_of
     from stream.log.open import open_log
     from stream.redrive import FATES, Redriver
 
     chosen = choice(kind, topic, node)
     values = None if repaired is None else _read(repaired)
     said = _Said(None if values is not None else _SAID)
-    with open_log(settings.log_url) as log:
+    with open_log(settings.log_url, security_of(settings)) as log:
         redriver = Redriver(
             log, DeadLetterBox(log), clock=time.time, tell=said.not_sent, dry_run=dry_run
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import Settings
+from estimator.settings import KAFKA_SETTINGS, Settings
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ SETTINGS = (
     "learner",
     "session_timeout",
     "buffer_records",
+    *KAFKA_SETTINGS,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from estimator.errors import LogUnavailableError, NotFoundError
@@ -40,9 +40,9 @@ class KafkaLog(Closing):
         timeout_seconds: float = 10.0,
         replication: int = -1,
         compression: str | None = COMPRESSION,
-        options: Mapping[str, Any] | None = None,
+        options: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        self._connector = Connector(url, timeout_seconds, options or {})
+        self._connector = Connector(url, timeout_seconds, options)
         self._admin = KafkaAdmin(self._connector)
         self._writer = KafkaWriter(self._connector, compression)
         self._replication = replication

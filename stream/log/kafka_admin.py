@@ -16,6 +16,7 @@ from kafka.errors import (
     KafkaError,
     NotCoordinatorError,
     RetriableError,
+    SaslAuthenticationFailedError,
     UnknownMemberIdError,
     for_code,
 )
@@ -32,6 +33,8 @@ LATEST: Final = -1
 DEFAULT_LIMIT: Final = 1_048_588
 """``max.message.bytes`` of a broker that was not told otherwise."""
 _RETRY_SECONDS: Final = 0.1
+_OF_CLIENT: Final = (NotCoordinatorError, SaslAuthenticationFailedError)
+"""Answers that another client may not get: this one remembers what is no longer so."""
 _UNKNOWN_TOPIC: Final = 3
 _EXISTS: Final = 36
 _CONFIGS: Final = ("max.message.bytes", "message.timestamp.type", "retention.ms", "retention.bytes")
@@ -75,9 +78,7 @@ class KafkaAdmin:
             except TOO_OLD as error:
                 raise self._connector.too_old(error) from error
             except (KafkaError, RuntimeError) as error:
-                if not isinstance(error, BrokerResponseError) or isinstance(
-                    error, NotCoordinatorError
-                ):
+                if not isinstance(error, BrokerResponseError) or isinstance(error, _OF_CLIENT):
                     self._drop(client)
                 # The client raises RuntimeError when another thread has just dropped it.
                 again = isinstance(error, RetriableError | RuntimeError)

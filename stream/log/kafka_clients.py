@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kafka.errors import (
+    AuthorizationError,
     IncompatibleBrokerVersion,
     KafkaError,
     UnrecognizedBrokerVersion,
@@ -16,7 +15,8 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from estimator.errors import LogUnavailableError, MisuseError
+from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
+from stream.log.kafka_refusals import Complaints, refusal
 
 DEFAULT_PORT: Final = 9092
 OLDEST_BROKER: Final = "2.4"
@@ -46,40 +46,70 @@ def parse_servers(url: str) -> list[str]:
 class Connector:
     """Opens clients of one cluster, with the options that all of them share.
 
-    ``options`` are kafka-python's, for security above all. ``timeout_seconds`` bounds what one
-    request and one attempt to reach the cluster may take.
+    ``options`` gives kafka-python's, for security above all; it is asked anew for each client, so
+    that a password that was changed is used. ``timeout_seconds`` bounds what one request and one
+    attempt to reach the cluster may take.
     """
 
-    def __init__(self, url: str, timeout_seconds: float, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, url: str, timeout_seconds: float, options: Callable[[], Mapping[str, Any]]
+    ) -> None:
         self.url = url
         self.timeout_ms = int(timeout_seconds * 1000)
+        self._secured = options
+        self._reached = False
+        self._last: Mapping[str, Any] = {}
         self._options = {
             "bootstrap_servers": parse_servers(url),
             "client_id": "wattstream",
             "request_timeout_ms": self.timeout_ms,
             "reconnect_backoff_max_ms": 1000,
-            **options,
         }
 
     def open(self, kind: Callable[..., Any], timeout_ms: int | None = None, **options: Any) -> Any:
         """A client of that kind; ``LogUnavailableError`` if no broker answers in time.
 
-        ``MisuseError`` if the brokers are too old or the options make no sense.
+        ``MisuseError`` if the brokers are too old, or if they refuse our credentials or
+        certificates, or we theirs, and none has ever accepted them: later than that something has
+        changed under us, and may change back.
         """
         wait_ms = self.timeout_ms if timeout_ms is None else timeout_ms
-        complaints = _LastComplaint()
+        self._last = secured = self.credentials()
+        complaints = Complaints(secured)
         try:
             with complaints.heard():
-                return open_client(
-                    kind, bootstrap_timeout_ms=wait_ms, **{**self._options, **options}
+                client = open_client(
+                    kind, bootstrap_timeout_ms=wait_ms, **{**self._options, **secured, **options}
                 )
         except TOO_OLD as error:
             raise self.too_old(error) from error
         except KafkaError as error:
+            if complaints.refusal is not None:
+                raise self._refused(*complaints.refusal) from error
             raise LogUnavailableError(
                 f"log {self.url}: no broker answers within {wait_ms / 1000:g} s"
                 f" ({complaints.text or error})"
             ) from error
+        self._reached = True
+        return client
+
+    def credentials(self) -> Mapping[str, Any]:
+        """The options of security as they are now; errors are those of ``open``."""
+        try:
+            return self._secured()
+        except MisuseError as error:
+            raise self._refused(str(error), sure=True) from error
+
+    def changed(self, since: Mapping[str, Any]) -> bool:
+        """Whether there are other credentials now: a client that has those is of no more use."""
+        try:
+            return self.credentials() != since
+        except WattstreamError:  # being replaced just now
+            return False
+
+    def _refused(self, text: str, sure: bool) -> WattstreamError:
+        kind = MisuseError if sure and not self._reached else LogUnavailableError
+        return kind(f"log {self.url}: {text}")
 
     def too_old(self, error: Exception) -> MisuseError:
         """The error that says that these brokers cannot be used."""
@@ -90,7 +120,14 @@ class Connector:
 
     def unavailable(self, error: Exception) -> LogUnavailableError:
         """The error that says that the cluster did not do what it was asked for."""
-        return LogUnavailableError(f"log {self.url}: {said(error)}")
+        if isinstance(error, AuthorizationError):
+            return LogUnavailableError(f"log {self.url}: {self._forbidden(error)}")
+        refused = refusal(error, self._last)
+        return LogUnavailableError(f"log {self.url}: {refused.text if refused else said(error)}")
+
+    def _forbidden(self, error: AuthorizationError) -> str:
+        user = self._last.get("sasl_plain_username")
+        return f"the broker forbids that to {user or 'us'}, an ACL is missing: {said(error)}"
 
 
 def said(error: Exception) -> str:
@@ -118,25 +155,3 @@ def open_client(kind: Callable[..., Any], **options: Any) -> Any:
         for client in made:
             client.close()
         raise
-
-
-class _LastComplaint(logging.Handler):
-    """Keeps why the last connection failed: the clients tell their log, but not their caller."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if str(record.msg).startswith("Connection failed") and record.args:
-            self.text = " ".join(record.getMessage().split())
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Listen while the block runs."""
-        logger = logging.getLogger("kafka")
-        logger.addHandler(self)
-        try:
-            yield
-        finally:
-            logger.removeHandler(self)

@@ -54,6 +54,7 @@ class KafkaFetches:
         self._ends = ends
         self._paused: set[TopicPartition] = set()
         self._consumer: Any = None
+        self._credentials: Mapping[str, Any] = {}
         self._open()
 
     def fetch(self, timeout_seconds: float) -> dict[TopicPartition, Sequence[Any]]:
@@ -80,6 +81,8 @@ class KafkaFetches:
             self.close()
             self._skip_unreadable(error)
             return {}
+        if not found and self._connector.changed(self._credentials):
+            self.close()  # it might have been refused, of which it says nothing
         for (topic, number), records in found.items():
             where = TopicPartition(topic, number)
             self._note_gap(where, records[0].offset)
@@ -107,6 +110,7 @@ class KafkaFetches:
     def _open(self) -> None:
         if self._consumer is not None or not self._positions:
             return
+        self._credentials = self._connector.credentials()
         consumer = self._connector.open(KafkaConsumer, **OPTIONS)
         consumer.assign([KafkaPartition(*where) for where in self._positions])
         for where, position in self._positions.items():

@@ -77,6 +77,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
             "max_poll_interval_ms": max(LONGEST_STEP_MS, session_ms),
         }
         self._consumer: Any = None
+        self._credentials: Mapping[str, Any] = {}
         self._closing = Lock()
         self._asked_at = -_ASK_SECONDS
         self._assignment = Assignment(0, (), partitions)
@@ -91,7 +92,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
             if now - self._asked_at < _ASK_SECONDS:
                 return self._assignment
         self._asked_at = now
+        if self._consumer is not None and self._connector.changed(self._credentials):
+            self._come_again(give_up)
         if self._consumer is None:
+            self._credentials = self._connector.credentials()
             self._consumer = self._connector.open(KafkaConsumer, **self._options)
             self._consumer.subscribe(self._topics, listener=self)
         self._give_up = give_up
@@ -155,6 +159,12 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
         numbers = tuple(sorted({partition for _, partition in assigned}))
         self._assignment = self._next(numbers)
         _log.info("group %r gives %r the partitions %s", self._group, self._member, list(numbers))
+
+    def _come_again(self, give_up: Callable[[], None]) -> None:
+        """Leave as who is started again does: a client keeps the password that it began with."""
+        if self._assignment.partitions:
+            give_up()
+        self.close()
 
     def _next(self, partitions: tuple[int, ...]) -> Assignment:
         return Assignment(self._assignment.number + 1, partitions, self._assignment.of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +55,8 @@ class KafkaWriter:
         self._compression = compression
         self._opening = Lock()
         self._producer: Any = None
+        self._credentials: Mapping[str, Any] = {}
+        self._failed = False
         self._closed = False
 
     def append(self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]) -> None:
@@ -63,17 +66,13 @@ class KafkaWriter:
         have been appended then. ``LogUnavailableError`` if some could not be appended now: some
         others may have been.
         """
-        producer = self._open()
         limit = min(limit, REQUEST_BYTES)
-        refused: list[_Sized] = []
-        for part in _parts(_sizes(messages)):
-            sent = []
-            for record in part:
-                if record.size > limit:
-                    refused.append(record)
-                else:
-                    sent.append((record, self._send(producer, topic, partitions, record.message)))
-            refused += self._settle(producer, sent)
+        try:
+            refused = self._append(topic, partitions, limit, messages)
+        except LogUnavailableError:
+            self._failed = True
+            raise
+        self._failed = False
         if refused:
             first = _too_large(topic, refused[0], limit)
             raise RefusedError(
@@ -92,11 +91,30 @@ class KafkaWriter:
             except KafkaError as error:
                 raise self._connector.unavailable(error) from error
 
+    def _append(
+        self, topic: str, partitions: int, limit: int, messages: Sequence[Outgoing]
+    ) -> list[_Sized]:
+        """The same; which messages were refused."""
+        producer = self._open()
+        refused: list[_Sized] = []
+        for part in _parts(_sizes(messages)):
+            sent = []
+            for record in part:
+                if record.size > limit:
+                    refused.append(record)
+                else:
+                    sent.append((record, self._send(producer, topic, partitions, record.message)))
+            refused += self._settle(producer, sent)
+        return refused
+
     def _open(self) -> Any:
         with self._opening:
             if self._closed:
                 raise LogUnavailableError(f"log {self._connector.url}: it has been closed")
+            if self._failed and self._connector.changed(self._credentials):
+                self._give_up()
             if self._producer is None:
+                self._credentials = self._connector.credentials()
                 self._producer = self._connector.open(
                     KafkaProducer,
                     **OPTIONS,
@@ -105,6 +123,13 @@ class KafkaWriter:
                     delivery_timeout_ms=self._connector.timeout_ms + LINGER_MS,
                 )
             return self._producer
+
+    def _give_up(self) -> None:
+        """Close a producer whose password is no longer right: all that it was given has failed."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                producer.close(timeout=self._connector.timeout_ms / 1000)
 
     def _send(self, producer: Any, topic: str, partitions: int, message: Outgoing) -> Any:
         key = message.key.encode()

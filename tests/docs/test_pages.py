@@ -39,7 +39,7 @@ def commands(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):.*## ", text(ROOT / "Makefile"), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*## ", text(ROOT / "Makefile"), re.MULTILINE))
 
 
 def anchors(page: Path) -> set[str]:
@@ -107,7 +107,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_make_targets_that_pages_name_exist(page: Path) -> None:
-    code = re.findall(r"`(make [a-z]+)`|^(make [a-z]+)", text(page), re.MULTILINE)
+    code = re.findall(r"`(make [a-z-]+)`|^(make [a-z-]+)", text(page), re.MULTILINE)
     named = {(inline or line).removeprefix("make ") for inline, line in code}
     assert named <= make_targets()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from estimator.errors import MisuseError
-from estimator.settings import Settings, load, table
+from estimator.settings import SECRETS, Row, Settings, load, table
 
 
 def toml(folder: Path, text: str) -> Path:
@@ -63,10 +63,20 @@ def test_a_list_in_the_file_may_be_a_list_or_a_text(tmp_path: Path, text: str) -
         "WATTSTREAM_MODEL_SERVER_SERVICE_HOST",
         "WATTSTREAM_MODEL_SERVER_PORT_8100_TCP_PROTO",
         "WATTSTREAM_KAFKA_PORT",
+        "WATTSTREAM_METRICS_PORT",
     ],
 )
 def test_what_kubernetes_says_of_our_services_is_no_setting(name: str) -> None:
     assert load({}, {name: "tcp://10.0.0.1:8100"}) == Settings()
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
+def test_the_environment_can_set_every_setting(row: Row) -> None:
+    default = getattr(Settings(), row.name)
+    value = {str: "0777", int: "9", float: "9.5", tuple: "a"}[type(default)]
+    if row.name == "listen":
+        value = "[::]:9"
+    assert getattr(load({}, {row.environment: value}), row.name) != default
 
 
 class TestUnknown:
@@ -161,3 +171,26 @@ def test_urls_have_defaults_in_the_data_folder(
 )
 def test_an_address_is_host_and_port(listen: str, address: tuple[str, int]) -> None:
     assert load({"listen": listen}, {}).address == address
+
+
+class TestSecrets:
+    def test_a_wrong_one_is_named_and_not_shown(self, tmp_path: Path) -> None:
+        config = toml(tmp_path, "kafka_password = 20251224")
+        with pytest.raises(MisuseError) as caught:
+            load({}, {}, config)
+        assert str(caught.value) == (
+            f"setting 'kafka_password' in {config} is wrong: Expected `str`, got `int`"
+        )
+
+    def test_printing_settings_does_not_show_them(self) -> None:
+        settings = Settings(
+            kafka_username="anna", kafka_password="geheim", kafka_key_password="sesam"
+        )
+        shown = f"{settings!r} {settings}"
+        assert "kafka_username='anna'" in shown
+        assert "geheim" not in shown
+        assert "sesam" not in shown
+
+    def test_what_is_called_a_password_is_one(self) -> None:
+        passwords = {name for name in Settings.__struct_fields__ if name.endswith("password")}
+        assert passwords == SECRETS

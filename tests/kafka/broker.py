@@ -67,7 +67,8 @@ class Broker:
     """One broker, a controller at the same time, with all it keeps in ``folder``.
 
     ``quick`` makes the JVM start sooner and run slower; ``ends_with_us`` makes it end when this
-    process does, even if that is killed. ``properties`` are Kafka's own and win over these.
+    process does, even if that is killed. ``properties`` are Kafka's own and win over these;
+    ``scram`` are the passwords of the users that it knows from the beginning.
     """
 
     def __init__(
@@ -83,11 +84,17 @@ class Broker:
         quick: bool = True,
         ends_with_us: bool = True,
         properties: Mapping[str, str] | None = None,
+        scram: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.port = port
         self.node_id = node_id
         self._cluster_id = cluster_id or new_cluster_id()
+        self._scram = [
+            f"{mechanism}=[name={user},password={password}]"
+            for user, password in (scram or {}).items()
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+        ]
         shim = ends_with_us and sys.platform == "linux"
         self._shim = [sys.executable, "-c", _END_WITH_US] if shim else []
         self._flags = [f"-Xmx{heap_mib}m", *(["-XX:TieredStopAtLevel=1"] if quick else [])]
@@ -130,6 +137,7 @@ class Broker:
             self.folder.mkdir(parents=True, exist_ok=True)
             config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(config)]
+            tool += [word for user in self._scram for word in ("--add-scram", user)]
             done = subprocess.run(self._java(tool), capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"cannot format {self.folder}: {done.stdout}{done.stderr}")

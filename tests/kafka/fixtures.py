@@ -14,6 +14,7 @@ import pytest
 
 from tests.kafka import jars
 from tests.kafka.broker import Broker, Cluster, free_ports
+from tests.kafka.secured import SecuredBroker
 
 LEFT_SOCKETS = [
     pytest.mark.usefixtures("collected_sockets"),
@@ -56,6 +57,22 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker for the whole session; no test may stop it, and topics' names must be new."""
     need_kafka()
     with Broker(tmp_path_factory.mktemp("kafka"), *free_ports(2)) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    """One broker for the whole session that wants to know who is there; no test may stop it."""
+    need_kafka()
+    with SecuredBroker(tmp_path_factory.mktemp("secured")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_secured_kafka(tmp_path: Path) -> Iterator[SecuredBroker]:
+    """One of the test's own, which it may kill and start again."""
+    need_kafka()
+    with SecuredBroker(tmp_path / "secured") as broker:
         yield broker
 
 

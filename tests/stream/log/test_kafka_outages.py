@@ -12,15 +12,15 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from kafka.errors import IncompatibleBrokerVersion
 
 from estimator.errors import FencedError, LogUnavailableError, MisuseError
 from stream.log.kafka import KafkaLog
-from stream.log.kafka_clients import Connector, parse_servers
+from stream.log.kafka_clients import parse_servers
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
 from tests.kafka.broker import Broker, Cluster, free_ports
 from tests.kafka.fixtures import LEFT_SOCKETS, need_kafka
 from tests.stream.log.contract import new_topic, numbered, read_topic, take, values
+from tests.stream.log.old_broker import old_broker
 from tests.stream.log.test_kafka_membership import SESSION_SECONDS, Member, eventually
 
 pytestmark = LEFT_SOCKETS
@@ -114,11 +114,17 @@ def test_a_server_that_is_no_broker_is_said_in_time() -> None:
 
 
 def test_a_broker_that_is_too_old_is_misuse() -> None:
-    def client(**_: object) -> None:
-        raise IncompatibleBrokerVersion("Kafka 0.9")
-
-    with pytest.raises(MisuseError, match=r"log kafka://a: the broker is too old, Kafka 2\.4 or"):
-        Connector("kafka://a", 1, {}).open(client)
+    with old_broker() as address, log_of(f"kafka://{address}") as log:
+        for ask in (
+            lambda: log.create_topics([TopicSpec("t", 1)]),
+            lambda: log.committed("g"),
+        ):
+            with pytest.raises(MisuseError) as caught:
+                ask()
+            assert str(caught.value).startswith(
+                f"log kafka://{address}: the broker is too old, Kafka 2.4 or later is needed ("
+            )
+            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

@@ -1,0 +1,162 @@
+"""The services of the compose file as processes of this machine, on other ports and folders.
+
+Arguments and environment are those of the file and the images. Kafka's image turns its environment
+into settings and formats the disk by a program in Kafka's own jars, which runs here too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.compose.project import Service, services
+from tests.kafka import jars
+from tests.kafka.broker import Broker, free_ports
+from tests.server.commands.processes import MAIN, PATIENCE_SECONDS
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
+
+
+class Native:
+    """Starts all services in order; at the end those that are left are killed."""
+
+    def __init__(self, folder: Path, sockets: Path, given: Mapping[str, str]) -> None:
+        self.services = services(given)
+        self.folder, self.sockets = folder, sockets
+        broker, controller, http, *metrics = free_ports(3 + len(self.services))
+        self.http = f"http://127.0.0.1:{http}"
+        self._kafka = Broker(folder / "kafka", broker, controller)
+        self._metrics = dict(zip(self.services, metrics, strict=True))
+        self._moved = {
+            "kafka:9092": f"127.0.0.1:{broker}",
+            "kafka:9093": f"127.0.0.1:{controller}",
+            "://:9092": f"://127.0.0.1:{broker}",
+            "://:9093": f"://127.0.0.1:{controller}",
+            "server:8100": f"127.0.0.1:{http}",
+            "0.0.0.0:8100": f"127.0.0.1:{http}",
+            "127.0.0.1:8100": f"127.0.0.1:{http}",
+            "/var/lib/kafka/data": str(folder / "kafka" / "data"),
+            "file:///store": f"file://{folder}/store",
+            "/run/wattstream": str(sockets),
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ends = ExitStack()
+
+    def start(self, service: Service) -> None:
+        """Start one service that is no broker."""
+        said = self._ends.enter_context((self.folder / f"{service.name}.err").open("wb"))
+        assert service.words[0] == "wattstream"
+        self.processes[service.name] = subprocess.Popen(
+            [sys.executable, *MAIN, *self._words(service, service.words[1:])],
+            cwd=self.folder,
+            env=self._environment(service),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+
+    def is_healthy(self, name: str) -> bool:
+        """Run the service's health check, as the engine would."""
+        how, program, *words = self._words(self.services[name], self.services[name].health)
+        assert (how, program) == ("CMD", "python")
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=self._environment(self.services[name]),
+            capture_output=True,
+        )
+        return done.returncode == 0
+
+    def metrics_url(self, name: str) -> str:
+        """Where a service shows its metrics."""
+        return f"http://127.0.0.1:{self._metrics[name]}"
+
+    def said(self, name: str) -> str:
+        """What a service has said on standard error."""
+        return (self.folder / f"{name}.err").read_text()
+
+    def stop(self, name: str) -> int:
+        """End a service in an orderly way; its exit status."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start_kafka(self.services["kafka"])
+            for service in self.services.values():
+                if service.name != "kafka":
+                    assert set(service.after) <= {"kafka"}
+                    self.start(service)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait(10)
+        self._kafka.wipe()
+        self._ends.close()
+
+    def _start_kafka(self, service: Service) -> None:
+        """As the image does it: settings from the environment, a formatted disk, the broker."""
+        folder = self.folder / "kafka"
+        for name in ("defaults", "mounted", "final"):
+            (folder / name).mkdir(parents=True)
+        for name in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
+            (folder / "defaults" / name).touch()
+        words = ["kafka.docker.KafkaDockerWrapper", "setup", "--default-configs-dir"]
+        words += [str(folder / "defaults"), "--mounted-configs-dir", str(folder / "mounted")]
+        words += ["--final-configs-dir", str(folder / "final")]
+        done = subprocess.run(
+            [jars.java(), "-cp", f"{jars.libs()}/*", *words],
+            env=self._environment(service),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert (folder / "data" / "meta.properties").is_file()
+        (folder / "final" / "server.properties").rename(folder / "server.properties")
+        self._kafka.start()
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        for name, value in service.environment.items():
+            if name == "PATH":
+                continue  # there is no such folder here
+            found[name] = self._moved_for(service, value)
+        if "WATTSTREAM_METRICS_PORT" in found:
+            found["WATTSTREAM_METRICS_PORT"] = str(self._metrics[service.name])
+        if "WATTSTREAM_DATA" in found:
+            found["WATTSTREAM_DATA"] = str(self.folder / f"{service.name}-data")
+        return found
+
+    def _words(self, service: Service, words: tuple[str, ...]) -> list[str]:
+        return [self._moved_for(service, word) for word in words]
+
+    def _moved_for(self, service: Service, text: str) -> str:
+        for here, there in self._moved.items():
+            text = text.replace(here, there)
+        return text.replace("127.0.0.1:9464", f"127.0.0.1:{self._metrics[service.name]}")
+
+
+def wait_until_healthy(native: Native, name: str, patience_seconds: float = 240.0) -> None:
+    """Return when the service's health check passes; fail with what it says if it ends first."""
+    deadline = time.monotonic() + patience_seconds
+    while not native.is_healthy(name):
+        assert native.processes[name].poll() is None, native.said(name)
+        assert time.monotonic() < deadline, f"{name} is not healthy: {native.said(name)}"
+        time.sleep(2)  # as often as the file says: each check is a process of its own
