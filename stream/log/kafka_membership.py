@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from threading import Lock
 from typing import Any, Final
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
-from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import (
     CommitFailedError,
     FencedInstanceIdError,
@@ -23,6 +21,7 @@ from kafka.structs import OffsetAndMetadata
 
 from estimator.errors import FencedError, WattstreamError
 from stream.log.kafka_clients import Connector, said
+from stream.log.kafka_ranges import KnownRanges
 from stream.log.protocol import Assignment, TopicPartition
 
 _log = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ _log = logging.getLogger(__name__)
 OPTIONS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
-    # Ranges: of topics with equal counts, every member gets the same numbers.
-    "partition_assignment_strategy": (RangePartitionAssignor,),
     "metrics_enabled": False,
 }
 LONGEST_STEP_MS: Final = 300_000
@@ -70,6 +67,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
         self._group, self._topics, self._member = group, tuple(topics), member
         self._options = {
             **OPTIONS,
+            "partition_assignment_strategy": (KnownRanges(partitions),),
             "group_id": group,
             "group_instance_id": member,
             "session_timeout_ms": session_ms,
@@ -78,7 +76,6 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
         }
         self._consumer: Any = None
         self._credentials: Mapping[str, Any] = {}
-        self._closing = Lock()
         self._asked_at = -_ASK_SECONDS
         self._assignment = Assignment(0, (), partitions)
         self._give_up: Callable[[], None] = _nothing
