@@ -254,8 +254,11 @@ class Cluster:
 
 
 def new_cluster_id() -> str:
-    """A cluster's name as Kafka wants it: a random UUID in base64."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A cluster's name as Kafka wants it: a random UUID in base64, none that looks like a flag."""
+    while True:
+        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not name.startswith("-"):
+            return name
 
 
 def wait_for(brokers: Sequence[Broker], seconds: float = START_SECONDS) -> None:
