@@ -79,8 +79,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, _help("Seconds between two checkpoints, and between two versions", gt=0.0, le=3600.0)
     ] = 5.0
     experts: Annotated[
-        tuple[str, ...], _help("Banks of experts in every model: `ridge`, `linear`, `amf`")
-    ] = ("ridge", "linear")
+        tuple[str, ...],
+        _help("Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`"),
+    ] = ("ridge", "neighbours")
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0

@@ -8,6 +8,7 @@ from typing import Final
 from estimator.errors import MisuseError
 from estimator.model import BankMaker
 from estimator.regressors.bank import Bank
+from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank
 from estimator.vocabulary import FEATURE_GROUPS
@@ -18,14 +19,19 @@ def _ridge(features: Sequence[str], components: Sequence[str]) -> Bank:
     return RidgeBank(len(features), len(components))
 
 
+def _neighbours(features: Sequence[str], components: Sequence[str]) -> Bank:
+    return NeighbourBank(len(features), len(components))
+
+
 BANKS: Final[Mapping[str, BankMaker]] = {
     "ridge": _ridge,
+    "neighbours": _neighbours,
     "linear": linear_bank,
     "amf": amf_bank,
 }
 """Every bank of experts by the name that settings use."""
 
-DEFAULT_BANKS: Final = ("ridge", "linear")
+DEFAULT_BANKS: Final = ("ridge", "neighbours")
 
 
 def pool(

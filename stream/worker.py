@@ -204,6 +204,7 @@ class Worker:
                     merge.add(place, read(messages.popleft()))
             entry = merge.next()
             if entry is None:
+                shard.learner.catch_up()
                 return
             try:
                 shard.process(entry)

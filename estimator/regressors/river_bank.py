@@ -10,6 +10,7 @@ import numpy as np
 from river import compose, forest, linear_model, optim, preprocessing
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch
 from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, mixed, restore_experts
 from estimator.regressors import river_state
 from estimator.regressors.bank import Bank
@@ -48,6 +49,14 @@ class RiverBank:
         self._at_seconds = self._exported_at = 0.0
         self._exported: FrozenExperts | None = None
         self._mixed: FrozenExperts | None = None
+
+    def learn_rounds(self, batch: Batch) -> list[FrozenExperts]:
+        """Learn the rounds one after the other; what the regressors would say after each."""
+        made = []
+        for part, at in zip(batch.parts(), batch.at, strict=True):
+            self.learn_many(batch.rows[part], batch.watts[part], at / 1000)
+            made.append(self.freeze())
+        return made
 
     def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
         """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
