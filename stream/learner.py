@@ -123,12 +123,15 @@ class Learner:
 
     def catch_up(self) -> None:
         """Have the models learn all rounds that are over."""
-        for waiting in self._waiting.values():
+        # Who is told of it may ask for the models in turn.
+        queues, self._waiting = self._waiting, {}
+        for waiting in queues.values():
             if waiting:
                 self._learn_waiting(waiting)
-        self._waiting.clear()
 
-    def _learn_waiting(self, waiting: list[_Waiting]) -> None:
+    def _learn_waiting(self, queue: list[_Waiting]) -> None:
+        waiting = queue.copy()
+        queue.clear()
         model = waiting[0].model
         found = model.learn_rounds([over.batch for over in waiting])
         if self._observer is not None:
@@ -137,7 +140,6 @@ class Learner:
                     _, watts, at = over.batch
                     seen = Learned(over.key, model.components, over.nodes, at, estimated, watts)
                     self._observer(seen)
-        waiting.clear()
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
         """The feature groups that these features satisfy, and where each group's features are."""

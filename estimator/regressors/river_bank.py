@@ -37,6 +37,7 @@ class RiverBank:
         *,
         together: bool,
         export_seconds: float = 0.0,
+        admits: river_state.Admits = river_state.listed,
     ) -> None:
         self.names = (name,)
         self._features = tuple(features)
@@ -45,7 +46,7 @@ class RiverBank:
         self._scaler: Any = scaler.clone()
         self._models: list[Any] = [regressor.clone() for _ in components]
         self._export, self._export_seconds = export, export_seconds
-        self._together = together
+        self._together, self._admits = together, admits
         self._at_seconds = self._exported_at = 0.0
         self._exported: FrozenExperts | None = None
         self._mixed: FrozenExperts | None = None
@@ -108,8 +109,8 @@ class RiverBank:
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
-        self._scaler = river_state.load(state["scaler"])
-        self._models = [river_state.load(saved) for saved in state["models"]]
+        self._scaler = river_state.load(state["scaler"], self._admits)
+        self._models = [river_state.load(saved, self._admits) for saved in state["models"]]
         self._at_seconds, self._exported_at = state["at_seconds"], state["exported_at"]
         exported = state["exported"]
         self._exported = None if exported is None else restore_experts(exported)
@@ -124,6 +125,20 @@ def linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank
         optimizer=optim.Adam(lr=3.0), intercept_lr=0.1
     )
     return RiverBank("linear", pipeline, _export_linear, features, components, together=True)
+
+
+def standard_linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
+    """River's linear regression as its documentation shows it: it diverges on real traces."""
+    pipeline = preprocessing.StandardScaler() | linear_model.LinearRegression()
+    return RiverBank(
+        "standard-linear",
+        pipeline,
+        _export_standard,
+        features,
+        components,
+        together=True,
+        admits=river_state.of_models,
+    )
 
 
 def amf_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
@@ -144,6 +159,24 @@ def _export_linear(scaler: Any, models: Sequence[Any], features: Sequence[str]) 
         for model in models
     ]
     return FrozenPolynomials(np.array(scales), np.array(lines).T[None], order=1)
+
+
+_FARTHEST = 1e12
+"""Coefficients of a line that has gone astray go no further: sums of them are still numbers."""
+
+
+def _export_standard(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    means = np.array([scaler.means[feature] for feature in features])
+    spreads = np.sqrt([scaler.vars[feature] for feature in features])
+    scales = np.where(spreads > 0, spreads, 1.0)
+    lines = np.zeros((1, 1 + len(features), len(models)))
+    for place, model in enumerate(models):
+        weights = np.array([model.weights.get(feature, 0.0) for feature in features])
+        weights = np.where(spreads > 0, weights, 0.0)  # what never varied is scaled to 0
+        lines[0, 0, place] = model.intercept - (weights * means / scales).sum()
+        lines[0, 1:, place] = weights
+    astray = np.nan_to_num(lines, nan=0.0, posinf=_FARTHEST, neginf=-_FARTHEST)
+    return FrozenPolynomials(scales, np.clip(astray, -_FARTHEST, _FARTHEST), order=1)
 
 
 def _export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:

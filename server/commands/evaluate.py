@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
 from server.commands.output import print_json, print_table, progress, watts
+
+if TYPE_CHECKING:
+    from stream.history import History
 
 SETTINGS = ("experts",)
 
@@ -22,22 +25,54 @@ def run(
         str | None, typer.Option(help="Columns to learn from, separated by commas; else all known")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Learn the trace with what others do, too")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw its course into this file (png, svg, pdf)")
+    ] = None,
 ) -> int:
     """Say how wrong models are on a recorded trace: every sample is predicted, then learned."""
     from stream.evaluate import evaluate
+    from stream.history import History
     from stream.pools import pool
     from stream.sources.trace import TraceSource
 
     named = _named(features)
     source = TraceSource(trace, features=named)
     groups = {"trace": tuple(sorted(source.features))}
+    history = History() if plot is not None else None
     with progress(f"learning {trace}") as show:
-        found = evaluate(source, pool(settings.experts, groups), show)
+        found = evaluate(source, pool(settings.experts, groups), show, history)
+    if compare:
+        found["baselines"] = _compared(trace, named, groups)
+    if plot is not None and history is not None:
+        _draw(history, plot, trace)
     if json:
         print_json(found)
     else:
         _print(found, trace)
     return 0
+
+
+def _compared(
+    trace: Path, named: list[str] | None, groups: dict[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    from stream.compare import compare
+    from stream.sources.trace import TraceSource
+
+    def say(name: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"learning {trace} with {name}\n")
+
+    return compare(lambda: TraceSource(trace, features=named), groups, say)
+
+
+def _draw(history: History, path: Path, trace: Path) -> None:
+    from stream.plot import plot
+
+    for course in history.courses()[:1]:
+        plot(course, path, f"{trace.name}, {course.key.source}: {len(course.seconds)} samples")
 
 
 def _named(features: str | None) -> list[str] | None:
@@ -50,15 +85,26 @@ def _named(features: str | None) -> list[str] | None:
 
 
 def _print(found: dict[str, Any], trace: Path) -> None:
+    others = found.get("baselines", {})
     rows = []
     for component, errors in found["components"].items():
-        served = [watts(errors["served"][horizon]["mae"]) for horizon in errors["served"]]
-        r2 = "-" if errors["r2"] is None else f"{errors['r2']:.3f}"
-        mape = "-" if errors["mape"] is None else f"{errors['mape']:.1f}"
-        head = [watts(errors[name]) for name in ("mae", "rmse", "bias")]
-        rows.append([component, *head[:2], mape, r2, head[2], *served])
-    columns = ["component", "MAE W", "RMSE W", "MAPE %", "R2", "bias W"]
-    columns += ["60 s", "300 s", "1200 s"]
+        rows.append(_row(component, "wattstream", errors))
+        for name, other in others.items():
+            rows.append(_row(component, name, other["components"][component]))
+    columns = ["component", "model", *_COLUMNS]
+    if not others:
+        rows, columns = [[row[0], *row[2:]] for row in rows], ["component", *_COLUMNS]
     print_table(columns, rows, f"{trace}: next-sample errors, then served MAE in W by model age")
     pace = found["samples_per_second"]
     sys.stdout.write(f"{found['samples']} samples in {found['seconds']} s, {pace} a second\n")
+
+
+_COLUMNS = ("MAE W", "RMSE W", "MAPE %", "R2", "bias W", "60 s", "300 s", "1200 s")
+
+
+def _row(component: str, model: str, errors: dict[str, Any]) -> list[str]:
+    served = [watts(errors["served"][horizon]["mae"]) for horizon in errors["served"]]
+    r2 = "-" if errors["r2"] is None else f"{errors['r2']:.3f}"
+    mape = "-" if errors["mape"] is None else f"{errors['mape']:.1f}"
+    head = [watts(errors[name]) for name in ("mae", "rmse", "bias")]
+    return [component, model, *head[:2], mape, r2, head[2], *served]
