@@ -51,6 +51,10 @@ class Batch:
         """The rows of each round."""
         return [slice(*ends) for ends in pairwise(self.starts)]
 
+    def part(self, number: int) -> slice:
+        """The rows of one round."""
+        return slice(self.starts[number], self.starts[number + 1])
+
     def least(self, values: Floats) -> Floats:
         """The least of each round's rows: [R, X] to [B, X]."""
         return values if self.alone else np.minimum.reduceat(values, self.starts[:-1])

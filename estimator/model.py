@@ -78,35 +78,42 @@ class PowerModel:
         """
         return self.learn_rounds([Round(rows, watts, at)])[0]
 
-    def learn_rounds(self, rounds: Sequence[Round]) -> list[Floats | None]:
-        """What `learn_round` does with one round after the other, bit for bit, for less."""
+    def learn_rounds(
+        self, rounds: Sequence[Round], *, complete: bool = True
+    ) -> list[Floats | None]:
+        """What `learn_round` does with one round after the other, bit for bit, for less.
+
+        Of rounds with many rows only some are scored. Where nobody wants to know what is said of
+        the others (not ``complete``), these are not asked about, and None stands for the round.
+        """
         if (
             self._current is None
             or self._guards.beyond_belief(np.concatenate([one.watts for one in rounds])).any()
         ):
             # Whether a round is believed depends on those before it.
-            return [self._learn_checked(one) for one in rounds]
+            return [self._learn_checked(one, complete) for one in rounds]
         self._doubted = False
-        return list(self._learn(Batch(rounds)))
+        return list(self._learn(Batch(rounds), complete))
 
-    def _learn_checked(self, one: Round) -> Floats | None:
+    def _learn_checked(self, one: Round, complete: bool) -> Floats | None:
         """Learn a round, but for rows that nobody would believe; see `Guards.beyond_belief`."""
         if self._current is None:
-            return self._learn(Batch([one]))[0]
+            return self._learn(Batch([one]), complete)[0]
         doubted = self._guards.beyond_belief(one.watts)
         before, self._doubted = self._doubted, bool(doubted.any())
         if before or not self._doubted:
-            return self._learn(Batch([one]))[0]
+            return self._learn(Batch([one]), complete)[0]
         self.outliers += int(doubted.sum())
         estimated = self._current.predict_many(one.rows)
         if not doubted.all():
-            self._learn(Batch([Round(one.rows[~doubted], one.watts[~doubted], one.at)]))
+            rest = Round(one.rows[~doubted], one.watts[~doubted], one.at)
+            self._learn(Batch([rest]), complete=False)
         return estimated
 
-    def _learn(self, batch: Batch) -> Sequence[Floats | None]:
+    def _learn(self, batch: Batch, complete: bool) -> Sequence[Floats | None]:
         before, seen = self._current, self._guards.seen
         models = self._freeze_rounds(batch)
-        estimated = self._score(batch, before, models)
+        estimated = self._score(batch, before, models, complete)
         self._clip(batch, seen)
         self.samples += batch.starts[-1]
         self.since = batch.at[0] if self.since is None else self.since
@@ -126,7 +133,7 @@ class PowerModel:
         return models
 
     def _score(
-        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]
+        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel], complete: bool
     ) -> Sequence[Floats | None]:
         """Ask the models of then about each round, score them, and weigh the experts by that."""
         asked = self._ask(batch, before, models)
@@ -148,7 +155,7 @@ class PowerModel:
         for number, (horizons, part) in enumerate(questions.by_round):
             self.total.add(horizons, terms[:, part], batch.at[number] / 1000)
             self.recent.add(horizons, terms[:, part], batch.at[number] / 1000)
-        return questions.next_samples(estimated)
+        return questions.next_samples(batch, estimated, complete=complete)
 
     def _ask(
         self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]

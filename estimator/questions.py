@@ -12,9 +12,8 @@ from estimator.arrays import Floats
 from estimator.batch import Batch
 from estimator.frozen import FrozenModel, opinions_of, per_row, weighed
 
-OF_A_ROUND: Final = 8
-"""No more rows of one round are asked of the models of some time ago: errors are means, and a
-fleet's rounds have plenty of rows."""
+OF_A_ROUND: Final = 4
+"""No more rows of one round are asked about: errors are means, and a fleet's rounds are many."""
 
 
 class Question(NamedTuple):
@@ -78,20 +77,32 @@ class Questions:
         means: Floats = sums / np.array(self._sizes, dtype=np.float64)[:, None, None]
         return means
 
-    def next_samples(self, watts: Floats) -> list[Floats | None]:
-        """What [R, C] says at horizon 0, round by round."""
-        return [
-            watts[part]
-            for part, question in zip(self.parts, self._asked, strict=True)
-            if question.horizon == 0
-        ]
+    def next_samples(self, batch: Batch, watts: Floats, *, complete: bool) -> list[Floats | None]:
+        """What [R, C] says at horizon 0, round by round.
+
+        Of rounds with more rows than are asked about, the rest is asked now if it must be
+        ``complete``; else nothing is said of them.
+        """
+        said: list[Floats | None] = []
+        for part, question in zip(self.parts, self._asked, strict=True):
+            if question.horizon:
+                continue
+            if batch.sizes[question.round] <= OF_A_ROUND:
+                said.append(watts[part])
+            elif complete:
+                said.append(question.model.predict_many(batch.rows[batch.part(question.round)]))
+            else:
+                said.append(None)
+        return said
 
 
 def _rows(batch: Batch, question: Question) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Which rows of the batch are asked about: of the next sample all, else some, spread evenly."""
+    """Which rows of the batch are asked about: some, spread evenly, others a second later."""
     first, size = batch.starts[question.round], batch.sizes[question.round]
-    some = size if question.horizon == 0 else min(size, OF_A_ROUND)
-    return first + np.arange(some) * size // some
+    if size <= OF_A_ROUND:
+        return first + np.arange(size)
+    turn = batch.at[question.round] // 1000
+    return first + (turn + np.arange(OF_A_ROUND) * size // OF_A_ROUND) % size
 
 
 def _by_round(asked: Sequence[Question]) -> list[tuple[list[int], slice]]:

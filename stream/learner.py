@@ -133,7 +133,8 @@ class Learner:
         waiting = queue.copy()
         queue.clear()
         model = waiting[0].model
-        found = model.learn_rounds([over.batch for over in waiting])
+        watched = self._observer is not None
+        found = model.learn_rounds([over.batch for over in waiting], complete=watched)
         if self._observer is not None:
             for over, estimated in zip(waiting, found, strict=True):
                 if estimated is not None:

@@ -147,7 +147,7 @@ def amf_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
         n_estimators=10, seed=1, max_nodes=1000
     )
     return RiverBank(
-        "amf", pipeline, _export_forest, features, components, together=False, export_seconds=30.0
+        "amf", pipeline, export_forest, features, components, together=False, export_seconds=30.0
     )
 
 
@@ -179,7 +179,8 @@ def _export_standard(scaler: Any, models: Sequence[Any], features: Sequence[str]
     return FrozenPolynomials(scales, np.clip(astray, -_FARTHEST, _FARTHEST), order=1)
 
 
-def _export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+def export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    """Mondrian forests, one for each component, on features scaled to their range."""
     nodes = _Nodes(features)
     roots = [[nodes.add_tree(tree, scaler) for tree in trees] for trees in models]
     return nodes.frozen(np.array(roots, dtype=np.int64))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
+from river import forest, preprocessing
 
 from estimator.arrays import Floats, State
 from estimator.batch import Batch
 from estimator.frozen import FrozenExperts
 from estimator.regressors.bank import Bank
-from estimator.regressors.river_bank import RiverBank, amf_bank
+from estimator.regressors.river_bank import RiverBank, export_forest
+
+_EXPORT_SECONDS: Final = 60.0
 
 
 class Foretold:
@@ -39,13 +43,21 @@ def _seen(rows: Floats, before: Floats) -> bool:
 class ForestBank:
     """The forest as its authors mean it: predict, then learn, sample by sample.
 
-    Exporting it takes longer than learning, so it is done every 30 s, for the errors of models of
+    Exporting it takes longer than learning, so it is done every minute, for the errors of models of
     some time ago; of the next sample the forest itself speaks.
     """
 
     def __init__(self, features: Sequence[str], components: Sequence[str]) -> None:
         self._features = tuple(features)
-        self._bank: RiverBank = amf_bank(features, components)
+        self._bank = RiverBank(
+            "amf",
+            preprocessing.MinMaxScaler() | forest.AMFRegressor(n_estimators=10, seed=1),
+            export_forest,
+            features,
+            components,
+            together=False,
+            export_seconds=_EXPORT_SECONDS,
+        )
         self._last: Foretold | None = None
         self.names = self._bank.names
 
