@@ -12,9 +12,13 @@ from estimator.arrays import State
 from estimator.errors import DamagedError
 from estimator.expansion import expansion
 from estimator.frozen import FrozenPolynomials, FrozenTrees
+from estimator.frozen_neighbours import EXPERTS as NEIGHBOURS
+from estimator.frozen_neighbours import FrozenNeighbours
 
 MOST_FEATURES: Final = 1000
 """More are refused: the terms of second order are laid out as a square."""
+MOST_ROWS: Final = 10_000
+"""A window of more is refused: every question is compared with all of them."""
 
 
 class Layout(NamedTuple):
@@ -87,9 +91,28 @@ def _check_trees(bank: State, where: str, layout: Layout) -> int:
     return 1
 
 
+def _check_neighbours(bank: State, where: str, layout: Layout) -> int:
+    names = ("coefficients", "curve_scales", "rows", "scales", "watts")
+    _keys(bank, where, "kind", *names)
+    features, components = layout.features, layout.components
+    rows = _floats(bank, "rows", f"{where}.rows", (None, features))
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise DamagedError(f"{where}.rows are {len(rows)}: 1 to {MOST_ROWS} are needed")
+    _floats(bank, "watts", f"{where}.watts", (len(rows), components))
+    terms = expansion(features, 2).terms
+    _floats(bank, "coefficients", f"{where}.coefficients", (terms, components))
+    for name in ("scales", "curve_scales"):
+        if not (_floats(bank, name, f"{where}.{name}", (features,)) > 0).all():
+            raise DamagedError(f"{where}.{name} are not all above 0")
+    if (np.abs(rows) > bank["scales"]).any():
+        raise DamagedError(f"{where}.rows are greater than their scales")
+    return len(NEIGHBOURS)
+
+
 CHECKS: Final[Mapping[str, Callable[[State, str, Layout], int]]] = {
     FrozenPolynomials.kind: _check_polynomials,
     FrozenTrees.kind: _check_trees,
+    FrozenNeighbours.kind: _check_neighbours,
 }
 """For each kind of frozen experts its check, which returns how many experts there are."""
 

@@ -7,15 +7,16 @@ estimator answers with one: all three by `FrozenModel.predict_many`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.arrays import Floats, State
+from estimator.chunks import Chunked, Chunks
 from estimator.errors import DamagedError
 from estimator.expansion import expansion
+from estimator.frozen_neighbours import FrozenNeighbours
 from estimator.vocabulary import HORIZONS
 
 MARGIN: Final = 0.1
@@ -44,20 +45,31 @@ class FrozenPolynomials:
 
     def __init__(self, scales: Floats, coefficients: Floats, order: int) -> None:
         self.scales = scales
-        self.coefficients = coefficients
+        self.terms = np.ascontiguousarray(coefficients.transpose(1, 0, 2))
         self.order = order
-        self.expansion = expansion(len(scales), order)
 
-    @cached_property
-    def flat(self) -> Floats:
-        """The coefficients as one matrix [D, E * C]. Most frozen models are never asked."""
-        return self.coefficients.transpose(1, 0, 2).reshape(self.expansion.terms, -1)
+    @classmethod
+    def of_terms(cls, scales: Floats, terms: Floats, order: int) -> FrozenPolynomials:
+        """The same of coefficients [D, E, C], which are not copied."""
+        made = cls.__new__(cls)
+        made.scales, made.terms, made.order = scales, terms, order
+        return made
+
+    @property
+    def coefficients(self) -> Floats:
+        """What weighs the terms: [E, D, C]."""
+        return np.ascontiguousarray(self.terms.transpose(1, 0, 2))
 
     def predict_many(self, rows: Floats) -> Floats:
         """Watts that each expert says: [K, F] to [K, E, C]."""
-        experts, _, components = self.coefficients.shape
-        terms = self.expansion.expand(rows / self.scales)
-        return (terms @ self.flat).reshape(len(rows), experts, components)
+        return _products([self], rows, [slice(0, len(rows))])
+
+    @staticmethod
+    def predict_each(
+        experts: Sequence[FrozenPolynomials], rows: Floats, parts: Sequence[slice]
+    ) -> Floats:
+        """What each of several, alike in shape, says of its own part of the rows: [R, E, C]."""
+        return _products(experts, rows, parts)
 
     def state(self) -> State:
         """Plain data from which `restore_experts` makes the same experts again."""
@@ -74,16 +86,22 @@ class FrozenPolynomials:
         return cls(state["scales"], state["coefficients"], int(state["order"]))
 
 
-def together(frozen: Sequence[FrozenExperts]) -> list[FrozenExperts]:
-    """The same experts in the same order, neighbouring polynomials made one: one product less."""
-    made: list[FrozenExperts] = []
-    for experts in frozen:
-        before = made[-1] if made else None
-        if isinstance(before, FrozenPolynomials) and isinstance(experts, FrozenPolynomials):
-            made[-1] = _side_by_side(before, experts)
-        else:
-            made.append(experts)
-    return made
+def _products(experts: Sequence[FrozenPolynomials], rows: Floats, parts: Sequence[slice]) -> Floats:
+    first = experts[0]
+    terms, count, components = first.terms.shape
+    expand = expansion(rows.shape[1], first.order).expand
+    if len(parts) == len(rows):  # one row each: one product for all
+        scales = np.array([one.scales for one in experts])
+        matrices = np.array([one.terms for one in experts]).reshape(-1, terms, count * components)
+        flat = np.matmul(expand(rows / scales)[:, None, :], matrices)[:, 0]
+    else:
+        found = [
+            np.matmul(expand(rows[part] / one.scales), one.terms.reshape(terms, -1))
+            for one, part in zip(experts, parts, strict=True)
+        ]
+        flat = found[0] if len(found) == 1 else np.concatenate(found)
+    said: Floats = flat.reshape(len(rows), count, components)
+    return said
 
 
 def _side_by_side(one: FrozenPolynomials, other: FrozenPolynomials) -> FrozenPolynomials:
@@ -183,11 +201,17 @@ def mixed(one: FrozenExperts, other: FrozenExperts, share: float) -> FrozenExper
 _KINDS: Final[Mapping[str, Callable[[State], FrozenExperts]]] = {
     FrozenPolynomials.kind: FrozenPolynomials.restore,
     FrozenTrees.kind: FrozenTrees.restore,
+    FrozenNeighbours.kind: FrozenNeighbours.restore,
 }
 
 
-def restore_experts(state: State) -> FrozenExperts:
-    """Make the frozen experts that ``state`` was taken of; ``DamagedError`` for unknown kinds."""
+def restore_experts(state: State, chunks: Chunks | None = None) -> FrozenExperts:
+    """Make the frozen experts that ``state`` was taken of; ``DamagedError`` for unknown kinds.
+
+    ``chunks`` hold the rows of those that were taken apart by `chunked_state`.
+    """
+    if chunks is not None and "chunk" in state:
+        return FrozenNeighbours.restore(state, chunks)
     kind = str(state.get("kind"))
     if kind not in _KINDS:
         raise DamagedError(f"experts: kind is {kind!r}, known are {', '.join(sorted(_KINDS))}")
@@ -223,15 +247,11 @@ class FrozenModel:
 
     def opinions(self, rows: Floats) -> Floats:
         """What each expert says, within the guards: [K, F] to [K, E, C] watts."""
-        within = np.minimum(np.maximum(rows, self.seen[0]), self.seen[1])
-        said = [bank.predict_many(within) for bank in self.banks]
-        watts = said[0] if len(said) == 1 else np.concatenate(said, axis=1)
-        # An expert that has lost its way says NaN: it counts as saying the least.
-        return np.fmin(np.fmax(watts, self.floor), self.upper)
+        return opinions_of([self], rows, [slice(0, len(rows))])
 
     def settle(self, rows: Floats, opinions: Floats, horizon: int = 0) -> Floats:
         """The experts' opinions [K, E, C] on rows [K, F] made one: [K, C] watts."""
-        watts: Floats = np.add.reduce(opinions * self.weights[horizon], axis=1)
+        watts = weighed(opinions, self.weights[horizon])
         watts = np.minimum(np.maximum(watts, self.floor), self.upper)
         zero = ~np.logical_or.reduce(rows, axis=1)
         if np.logical_or.reduce(zero):
@@ -250,10 +270,18 @@ class FrozenModel:
         beyond = (rows < self.seen[0]) | (rows > self.seen[1])
         return int(np.count_nonzero(np.logical_or.reduce(beyond, axis=1)))
 
-    def state(self) -> State:
-        """Plain data from which `restore` makes the same model again."""
+    def state(self, chunks: Chunks | None = None) -> State:
+        """Plain data from which `restore` makes the same model again.
+
+        With ``chunks``, rows that several models share are left to these.
+        """
         return {
-            "banks": [bank.state() for bank in self.banks],
+            "banks": [
+                bank.chunked_state(chunks)
+                if chunks is not None and isinstance(bank, Chunked)
+                else bank.state()
+                for bank in self.banks
+            ],
             "weights": self.weights,
             "idle": self.idle,
             "floor": self.floor,
@@ -263,10 +291,10 @@ class FrozenModel:
         }
 
     @classmethod
-    def restore(cls, state: State) -> FrozenModel:
+    def restore(cls, state: State, chunks: Chunks | None = None) -> FrozenModel:
         """Make the model that ``state`` was taken of."""
         return cls(
-            [restore_experts(bank) for bank in state["banks"]],
+            [restore_experts(bank, chunks) for bank in state["banks"]],
             state["weights"],
             state["idle"],
             state["floor"],
@@ -274,6 +302,68 @@ class FrozenModel:
             state["seen"],
             int(state["at"]),
         )
+
+
+def opinions_of(models: Sequence[FrozenModel], rows: Floats, parts: Sequence[slice]) -> Floats:
+    """What the experts of models of one kind say, each model of its part: [R, F] to [R, E, C].
+
+    It is what each model's `FrozenModel.opinions` says, to the last bit, for less.
+    """
+    sizes = None if len(parts) == len(rows) else [part.stop - part.start for part in parts]
+    least, most = per_row([model.seen for model in models], sizes).swapaxes(0, 1)
+    within = np.minimum(np.maximum(rows, least), most)
+    said = [
+        _said_by([model.banks[place] for model in models], within, parts)
+        for place in range(len(models[0].banks))
+    ]
+    watts = said[0] if len(said) == 1 else np.concatenate(said, axis=1)
+    floors = per_row([model.floor for model in models], sizes)[:, None]
+    uppers = per_row([model.upper for model in models], sizes)[:, None]
+    # An expert that has lost its way says NaN: it counts as saying the least.
+    return np.fmin(np.fmax(watts, floors), uppers)
+
+
+def per_row(values: Sequence[Floats], sizes: Sequence[int] | None) -> Floats:
+    """One array for each row, of one for each part; ``sizes`` None: the parts are rows."""
+    array = np.array(values)
+    return array if sizes is None else np.repeat(array, sizes, axis=0)
+
+
+def _said_by(experts: Sequence[FrozenExperts], rows: Floats, parts: Sequence[slice]) -> Floats:
+    first = experts[0]
+    if isinstance(first, FrozenPolynomials) and _of_a_shape(experts, first):
+        return FrozenPolynomials.predict_each(experts, rows, parts)
+    if isinstance(first, FrozenNeighbours) and _all_neighbours(experts):
+        return FrozenNeighbours.predict_each(experts, rows, parts)
+    return np.concatenate(
+        [one.predict_many(rows[part]) for one, part in zip(experts, parts, strict=True)]
+    )
+
+
+def _of_a_shape(
+    experts: Sequence[FrozenExperts], first: FrozenPolynomials
+) -> TypeGuard[Sequence[FrozenPolynomials]]:
+    return all(
+        isinstance(one, FrozenPolynomials) and one.terms.shape == first.terms.shape
+        for one in experts
+    )
+
+
+def _all_neighbours(
+    experts: Sequence[FrozenExperts],
+) -> TypeGuard[Sequence[FrozenNeighbours]]:
+    return all(isinstance(one, FrozenNeighbours) for one in experts)
+
+
+def weighed(opinions: Floats, weights: Floats) -> Floats:
+    """The experts' opinions [..., E, C] by their weights [..., E, C]: [..., C].
+
+    Added up one expert after the other, so that no bit depends on how many rows there are.
+    """
+    said: Floats = opinions[..., 0, :] * weights[..., 0, :]
+    for expert in range(1, opinions.shape[-2]):
+        said += opinions[..., expert, :] * weights[..., expert, :]
+    return said
 
 
 def horizon_for_age(seconds: float) -> int:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch
 
+BELIEVED: Final = 10.0
+"""Power that many times the greatest so far is believed when it is there a second time."""
 LOW_USAGE: Final = 0.05
 """A sample is idle enough when no rate exceeds that fraction of the greatest seen."""
 ENVELOPE: Final = 0.2
 """Idle power is that quantile of the low-usage samples: low, yet no single reading's choice."""
 REMEMBERED: Final = 64
 """So many of the latest low-usage samples are remembered."""
+
+
+class Ranges(NamedTuple):
+    """What guards were after each of B rounds: seen [B, 2, F], floor and ceiling [B, C]."""
+
+    seen: Floats
+    floor: Floats
+    ceiling: Floats
 
 
 class Guards:
@@ -24,15 +36,26 @@ class Guards:
         self.floor = np.full(components, np.inf)
         self.ceiling = np.full(components, -np.inf)
 
-    def observe(self, rows: Floats, watts: Floats) -> None:
-        """Widen the ranges by rows [K, F] and watts [K, C]."""
+    def observe(self, batch: Batch) -> Ranges:
+        """Widen the ranges round by round."""
         # New arrays each time: frozen models keep the old ones.
-        seen = np.empty_like(self.seen)
-        np.minimum(self.seen[0], np.minimum.reduce(rows), out=seen[0])
-        np.maximum(self.seen[1], np.maximum.reduce(rows), out=seen[1])
-        self.seen = seen
-        self.floor = np.minimum(self.floor, np.minimum.reduce(watts))
-        self.ceiling = np.maximum(self.ceiling, np.maximum.reduce(watts))
+        low = np.minimum(batch.least(batch.rows), self.seen[0])
+        high = np.maximum(batch.greatest(batch.rows), self.seen[1])
+        floor = np.minimum(batch.least(batch.watts), self.floor)
+        ceiling = np.maximum(batch.greatest(batch.watts), self.ceiling)
+        if len(batch) > 1:
+            low, high = np.minimum.accumulate(low), np.maximum.accumulate(high)
+            floor, ceiling = np.minimum.accumulate(floor), np.maximum.accumulate(ceiling)
+        ranges = Ranges(np.stack([low, high], axis=1), floor, ceiling)
+        self.seen, self.floor, self.ceiling = (part[-1].copy() for part in ranges)
+        return ranges
+
+    def beyond_belief(self, watts: Floats) -> NDArray[np.bool_]:
+        """Which rows of watts [K, C] have a component many times as high as ever before."""
+        if not np.isfinite(self.ceiling).all():
+            return np.zeros(len(watts), dtype=np.bool_)
+        far: NDArray[np.bool_] = np.logical_or.reduce(watts > BELIEVED * self.ceiling, axis=1)
+        return far
 
     def absorb(self, other: Guards) -> None:
         """Widen the ranges by another's."""
@@ -60,18 +83,30 @@ class Idle:
         self._usage = usage
         self._remembered = np.empty((0, components))
 
-    def observe(self, rows: Floats, watts: Floats, greatest: Floats) -> None:
-        """Remember the watts [K, C] of rows [K, F] with hardly any of the greatest usage [F]."""
-        busy = np.logical_or.reduce((rows > LOW_USAGE * greatest) & (self._usage > 0), axis=1)
-        if busy.all():
-            return
-        low = watts[~busy]
-        self._remembered = np.concatenate([self._remembered, low])[-REMEMBERED:]
+    def observe(self, batch: Batch, ranges: Ranges) -> list[Floats]:
+        """Remember the watts of rows with hardly any of the greatest usage; idle [C] after each.
 
-    def watts(self, otherwise: Floats) -> Floats:
-        """Idle power [C], or ``otherwise`` where the machine was never seen near idle."""
+        Where the machine was never seen near idle, that is the least that it drew.
+        """
+        greatest = ranges.seen[:, 1][batch.round_of_row]
+        busy = (batch.rows > LOW_USAGE * greatest) & (self._usage > 0)
+        low: NDArray[np.bool_] = ~np.logical_or.reduce(busy, axis=1)
+        if not low.any():
+            now = self.watts()
+            return list(ranges.floor) if now is None else [now] * len(batch)
+        idle, now = [], self.watts()
+        for number, part in enumerate(batch.parts()):
+            if low[part].any():
+                watts = batch.watts[part][low[part]]
+                self._remembered = np.concatenate([self._remembered, watts])[-REMEMBERED:]
+                now = self.watts()
+            idle.append(ranges.floor[number] if now is None else now)
+        return idle
+
+    def watts(self) -> Floats | None:
+        """Idle power [C]; None where the machine was never seen near idle."""
         if not len(self._remembered):
-            return otherwise
+            return None
         ordered = np.sort(self._remembered, axis=0)
         envelope: Floats = ordered[int(ENVELOPE * (len(ordered) - 1))]
         return envelope

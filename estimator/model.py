@@ -8,17 +8,21 @@ from typing import Final
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.asking import ask
-from estimator.frozen import FrozenModel, together
+from estimator.batch import Batch, Round
+from estimator.chunks import Chunks
+from estimator.frozen import FrozenModel
 from estimator.guards import Guards, Idle
-from estimator.regressors.bank import Bank, LineMaker
+from estimator.questions import Question, Questions
+from estimator.regressors.bank import Bank, ChunkedBank, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
-from estimator.weighing import Weighing
+from estimator.weighing import Weighing, weights_of
 
 RECENT_SECONDS: Final = 600.0
 """Half-life of the errors that are called recent."""
+
+_UNWEIGHED: Final = np.empty((0, 0, 0))
 
 BankMaker = Callable[[Sequence[str], Sequence[str]], Bank]
 """Makes a bank for such features and components."""
@@ -45,9 +49,15 @@ class PowerModel:
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
-        self.samples, self.clipped = 0, 0
+        self.samples, self.clipped, self.outliers = 0, 0, 0
+        self._doubted = False
         self.since: int | None = None
-        self.current: FrozenModel | None = None
+        self._current: FrozenModel | None = None
+
+    @property
+    def current(self) -> FrozenModel | None:
+        """What the model would say now; None before the first round."""
+        return self._current
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -56,58 +66,135 @@ class PowerModel:
 
     def predict_one(self, row: Mapping[str, float]) -> dict[str, float]:
         """Watts by component for rates by feature; nothing before the first round."""
-        if self.current is None:
+        if self._current is None:
             return {}
         rows = np.array([[row[feature] for feature in self.features]])
-        return dict(zip(self.components, self.current.predict_many(rows)[0].tolist(), strict=True))
+        return dict(zip(self.components, self._current.predict_many(rows)[0].tolist(), strict=True))
 
     def learn_round(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
         """Predict rows [K, F], score against watts [K, C], then learn, at event time ``at`` (ms).
 
         Returns what was predicted for the next sample, [K, C]; None for the very first round.
         """
-        estimated = self._score(rows, watts, at)
-        self._learn(rows, watts, at)
+        return self.learn_rounds([Round(rows, watts, at)])[0]
+
+    def learn_rounds(
+        self, rounds: Sequence[Round], *, complete: bool = True
+    ) -> list[Floats | None]:
+        """What `learn_round` does with one round after the other, bit for bit, for less.
+
+        Of rounds with many rows only some are scored. Where nobody wants to know what is said of
+        the others (not ``complete``), these are not asked about, and None stands for the round.
+        """
+        if (
+            self._current is None
+            or self._guards.beyond_belief(np.concatenate([one.watts for one in rounds])).any()
+        ):
+            # Whether a round is believed depends on those before it.
+            return [self._learn_checked(one, complete) for one in rounds]
+        self._doubted = False
+        return list(self._learn(Batch(rounds), complete))
+
+    def _learn_checked(self, one: Round, complete: bool) -> Floats | None:
+        """Learn a round, but for rows that nobody would believe; see `Guards.beyond_belief`."""
+        if self._current is None:
+            return self._learn(Batch([one]), complete)[0]
+        doubted = self._guards.beyond_belief(one.watts)
+        before, self._doubted = self._doubted, bool(doubted.any())
+        if before or not self._doubted:
+            return self._learn(Batch([one]), complete)[0]
+        self.outliers += int(doubted.sum())
+        estimated = self._current.predict_many(one.rows)
+        if not doubted.all():
+            rest = Round(one.rows[~doubted], one.watts[~doubted], one.at)
+            self._learn(Batch([rest]), complete=False)
         return estimated
 
-    def _score(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
-        if self.current is None:
-            return None
-        self.clipped += self.current.outside(rows)
-        models = [self.current, *(snapshots.as_of(at) for snapshots in self._snapshots)]
-        asked = [(horizon, model) for horizon, model in enumerate(models) if model is not None]
-        horizons = [horizon for horizon, _ in asked]
-        opinions, estimated = ask([model for _, model in asked], horizons, rows)
-        terms = self.total.terms(estimated, watts)
-        self.total.add(horizons, terms, at / 1000)
+    def _learn(self, batch: Batch, complete: bool) -> Sequence[Floats | None]:
+        before, seen = self._current, self._guards.seen
+        models = self._freeze_rounds(batch)
+        estimated = self._score(batch, before, models, complete)
+        self._clip(batch, seen)
+        self.samples += batch.starts[-1]
+        self.since = batch.at[0] if self.since is None else self.since
+        self._current = models[-1]
+        return estimated
+
+    def _freeze_rounds(self, batch: Batch) -> list[FrozenModel]:
+        """Learn; what the model is after each round, but for the weights, which wait for scores."""
+        ranges = self._guards.observe(batch)
+        idle = self._idle.observe(batch, ranges)
+        banks = zip(*(bank.learn_rounds(batch) for bank in self._banks.values()), strict=True)
+        latest, models = self._current.at if self._current else batch.at[0], []
+        rest = zip(banks, idle, *ranges, batch.at, strict=True)
+        for experts, watts, seen, floor, ceiling, at in rest:
+            latest = max(latest, at)
+            models.append(FrozenModel(experts, _UNWEIGHED, watts, floor, ceiling, seen, latest))
+        return models
+
+    def _score(
+        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel], complete: bool
+    ) -> Sequence[Floats | None]:
+        """Ask the models of then about each round, score them, and weigh the experts by that."""
+        asked = self._ask(batch, before, models)
+        recent = np.empty((len(batch), *self._weighing.shape))
+        if not asked:  # The very first round.
+            models[0].weights = self._weighing.weights()
+            return [None]
+        questions = Questions(batch, asked)
+        opinions = questions.opinions()
+        wrong = questions.means(np.abs(opinions - questions.watts[:, None]))
+        for number, (horizons, part) in enumerate(questions.by_round):
+            self._weighing.update(horizons, wrong[part], batch.at[number] / 1000)
+            recent[number] = self._weighing.recent()
+        for model, weights in zip(models, weights_of(recent), strict=True):
+            model.weights = weights
+        estimated = questions.settled(opinions)
+        terms = questions.sums(self.total.terms(estimated, questions.watts))
         self.recent.follow(self.total)
-        self.recent.add(horizons, terms, at / 1000)
-        self._weighing.update(horizons, np.abs(opinions - watts[:, None, :]), at / 1000)
-        first: Floats = estimated[0]
-        return first
+        for number, (horizons, part) in enumerate(questions.by_round):
+            self.total.add(horizons, terms[:, part], batch.at[number] / 1000)
+            self.recent.add(horizons, terms[:, part], batch.at[number] / 1000)
+        return questions.next_samples(batch, estimated, complete=complete)
 
-    def _learn(self, rows: Floats, watts: Floats, at: int) -> None:
-        self._guards.observe(rows, watts)
-        self._idle.observe(rows, watts, self._guards.seen[1])
-        for bank in self._banks.values():
-            bank.learn_many(rows, watts, at / 1000)
-        self.samples += len(rows)
-        self.since = at if self.since is None else self.since
-        self._freeze(at)
+    def _ask(
+        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]
+    ) -> list[Question]:
+        """Which model is asked about which round, round by round, the nearest horizon first."""
+        asked = []
+        for number, model in enumerate(models):
+            if before is not None:
+                asked.append(Question(number, 0, before))
+            for horizon, snapshots in enumerate(self._snapshots, start=1):
+                old = snapshots.as_of(batch.at[number])
+                if old is not None:
+                    asked.append(Question(number, horizon, old))
+                snapshots.keep(model)
+            before = model
+        return asked
 
-    def _freeze(self, at: int) -> None:
-        guards = self._guards
-        self.current = FrozenModel(
-            banks=together([bank.freeze() for bank in self._banks.values()]),
+    def _clip(self, batch: Batch, seen: Floats) -> None:
+        """Count the rows beyond the range [2, F] that had been seen before them."""
+        if self._current is None:
+            return
+        least = np.concatenate([seen[:1], batch.least(batch.rows)])
+        most = np.concatenate([seen[1:], batch.greatest(batch.rows)])
+        least = np.minimum.accumulate(least)[:-1][batch.round_of_row]
+        most = np.maximum.accumulate(most)[:-1][batch.round_of_row]
+        beyond = (batch.rows < least) | (batch.rows > most)
+        self.clipped += int(beyond.any(axis=1).sum())
+
+    def _freeze(self, at: int) -> FrozenModel:
+        guards, idle = self._guards, self._idle.watts()
+        return FrozenModel(
+            banks=[bank.freeze() for bank in self._banks.values()],
             weights=self._weighing.weights(),
-            idle=self._idle.watts(otherwise=guards.floor),
+            idle=guards.floor if idle is None else idle,
             floor=guards.floor,
             ceiling=guards.ceiling,
             seen=guards.seen,
-            at=max(at, self.current.at if self.current else at),
+            at=at,
         )
-        for snapshots in self._snapshots:
-            snapshots.keep(self.current)
 
     def ever_positive(self, component: int) -> bool:
         """Whether the component with that index has ever been above 0 W."""
@@ -133,13 +220,14 @@ class PowerModel:
         for model in (self, *others):
             if model.current is not None:
                 made._absorb(model)
-        if made.current is not None:
-            made._freeze(made.current.at)
+        if made._current is not None:
+            made._current = made._freeze(made._current.at)
         return made
 
     def _absorb(self, other: PowerModel) -> None:
         self.samples += other.samples
         self.clipped += other.clipped
+        self.outliers += other.outliers
         share = other.samples / self.samples
         for name, bank in self._banks.items():
             bank.absorb(other._banks[name], share)
@@ -150,44 +238,58 @@ class PowerModel:
         self.recent.absorb(other.recent)
         if other.since is not None:
             self.since = other.since if self.since is None else min(self.since, other.since)
-        if self.current is None or (other.current and other.current.at > self.current.at):
-            self.current = other.current
+        ours, theirs = self._current, other._current
+        if ours is None or (theirs is not None and theirs.at > ours.at):
+            self._current = theirs
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next round."""
+        return self._state(self._snapshots)
+
+    def present(self) -> State:
+        """A state without the past: all that `merged` needs of others, and much smaller."""
+        return self._state([Snapshots(horizon) for horizon in HORIZONS[1:]])
+
+    def _state(self, past: Sequence[Snapshots]) -> State:
+        chunks = Chunks()
         return {
-            "banks": {name: bank.state() for name, bank in self._banks.items()},
+            "banks": {
+                name: bank.chunked_state(chunks) if isinstance(bank, ChunkedBank) else bank.state()
+                for name, bank in self._banks.items()
+            },
             "guards": self._guards.state(),
             "idle": self._idle.state(),
             "weighing": self._weighing.state(),
-            "snapshots": [snapshots.state() for snapshots in self._snapshots],
+            "snapshots": [snapshots.state(chunks) for snapshots in past],
             "total": self.total.state(),
             "recent": self.recent.state(),
             "samples": self.samples,
             "clipped": self.clipped,
+            "outliers": self.outliers,
+            "doubted": self._doubted,
             "since": self.since,
-            "current": None if self.current is None else self.current.state(),
-        }
-
-    def present(self) -> State:
-        """A state without the past: all that `merged` needs of others, and much smaller."""
-        return {
-            **self.state(),
-            "snapshots": [Snapshots(horizon).state() for horizon in HORIZONS[1:]],
+            "current": None if self._current is None else self._current.state(chunks),
+            "chunks": chunks.state(),
         }
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
+        chunks = Chunks(state["chunks"])
         for name, bank in self._banks.items():
-            bank.restore(state["banks"][name])
+            saved = state["banks"][name]
+            if isinstance(bank, ChunkedBank):
+                bank.restore_chunked(saved, chunks)
+            else:
+                bank.restore(saved)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
         self._weighing.restore(state["weighing"])
-        for snapshots, saved in zip(self._snapshots, state["snapshots"], strict=True):
-            snapshots.restore(saved)
+        for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
+            snapshots.restore(kept, chunks)
         self.total.restore(state["total"])
         self.recent.restore(state["recent"])
         self.samples, self.clipped = state["samples"], state["clipped"]
+        self.outliers, self._doubted = state["outliers"], state["doubted"]
         self.since = state["since"]
         current = state["current"]
-        self.current = None if current is None else FrozenModel.restore(current)
+        self._current = None if current is None else FrozenModel.restore(current, chunks)

@@ -54,12 +54,13 @@ class Scores:
         self, horizons: Sequence[int], estimated: Floats, measured: Floats, at_seconds: float
     ) -> None:
         """Take in estimates [H', K, C] made at some of the horizons for watts [K, C]."""
-        self.add(horizons, self.terms(estimated, measured), at_seconds)
+        terms = np.add.reduce(self.terms(estimated, measured), axis=2)
+        self.add(horizons, terms, at_seconds)
 
     def terms(self, estimated: Floats, measured: Floats) -> Floats:
-        """What estimates [H', K, C] of watts [K, C] add to the sums: [8, H', C]."""
+        """What estimates [..., C] of watts [..., C] add to the sums: [8, ..., C]."""
         if self._origin is None:
-            self._origin = measured[0].copy()
+            self._origin = measured.reshape(-1, measured.shape[-1])[0].copy()
         error = estimated - measured
         positive = measured > _NOTHING_WATTS
         relative = measured - self._origin
@@ -72,15 +73,14 @@ class Scores:
         terms[_RATIO_COUNT] = positive
         terms[_TRUTH] = relative
         terms[_TRUTH_SQUARE] = relative * relative
-        summed: Floats = np.add.reduce(terms, axis=2)
-        return summed
+        return terms
 
     def follow(self, other: Scores) -> None:
         """Count from where another does, to be given what its `terms` gives."""
         self._origin = other._origin
 
     def add(self, horizons: Sequence[int], terms: Floats, at_seconds: float) -> None:
-        """Add what `terms` gave for these horizons, after discounting the past."""
+        """Add sums of `terms`, [8, H', C], for these horizons, after discounting the past."""
         if self._half_life is not None:
             if self._at_seconds is not None and at_seconds > self._at_seconds:
                 self._sums *= 2.0 ** ((self._at_seconds - at_seconds) / self._half_life)

@@ -81,8 +81,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, _help("Seconds between two checkpoints, and between two versions", gt=0.0, le=3600.0)
     ] = 5.0
     experts: Annotated[
-        tuple[str, ...], _help("Banks of experts in every model: `ridge`, `linear`, `amf`")
-    ] = ("ridge", "linear")
+        tuple[str, ...],
+        _help(
+            "Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`, "
+            "`river.PACKAGE.CLASS(ARGUMENTS)`"
+        ),
+    ] = ("ridge", "neighbours")
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0
@@ -271,8 +275,24 @@ def _read(config: Path) -> dict[str, Any]:
 def _listed(name: str, value: Any) -> Any:
     """A list from a text, where the setting is a list."""
     if isinstance(value, str) and isinstance(getattr(Settings(), name, None), tuple):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return tuple(part.strip() for part in split(value) if part.strip())
     return value
+
+
+def split(text: str) -> list[str]:
+    """The parts between commas; those within parentheses or brackets part nothing.
+
+    >>> split("ridge, river.linear_model.LinearRegression(river.optim.Adam(0.1), l2=0.1)")
+    ['ridge', ' river.linear_model.LinearRegression(river.optim.Adam(0.1), l2=0.1)']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def _checked(values: Mapping[str, Any], origin: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Final
 
 from estimator.arrays import State
+from estimator.chunks import Chunks
 from estimator.frozen import FrozenModel
 
 SPACING: Final = 0.05
@@ -35,10 +36,10 @@ class Snapshots:
             self._kept.popleft()
         return self._kept[0] if self._kept and self._kept[0].at <= wanted else None
 
-    def state(self) -> State:
-        """Everything that `restore` needs to go on, bit for bit."""
-        return {"kept": [model.state() for model in self._kept]}
+    def state(self, chunks: Chunks) -> State:
+        """Everything that `restore` needs to go on, bit for bit; rows are left to ``chunks``."""
+        return {"kept": [model.state(chunks) for model in self._kept]}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: State, chunks: Chunks) -> None:
         """Go on from a state that `state` gave."""
-        self._kept = deque(FrozenModel.restore(kept) for kept in state["kept"])
+        self._kept = deque(FrozenModel.restore(kept, chunks) for kept in state["kept"])

@@ -14,6 +14,7 @@ from estimator.store import open_store
 from estimator.vocabulary import HORIZONS
 from stream.checkpoint import Checkpoints
 from stream.collect import Collector
+from stream.history import History
 from stream.learner import Pool
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, TopicSpec
@@ -26,11 +27,17 @@ Report = dict[str, Any]
 _MEASURES: Final = ("mae", "rmse", "mape", "r2", "bias")
 
 
-def evaluate(source: Source, pool: Pool, progress: Progress | None = None) -> Report:
+def evaluate(
+    source: Source,
+    pool: Pool,
+    progress: Progress | None = None,
+    history: History | None = None,
+) -> Report:
     """Collect the source into a log, learn the log from its beginning to its end, and report.
 
     The report is what ``wattstream evaluate --json`` prints. ``seconds`` are those of learning:
-    polling, decoding, joining, predicting, scoring, learning. Raises ``MisuseError`` if nothing
+    polling, decoding, joining, predicting, scoring, learning. ``history`` remembers its course.
+    Raises ``MisuseError`` if nothing
     could be learned.
     """
     dead: list[tuple[Message, str]] = []
@@ -46,8 +53,11 @@ def evaluate(source: Source, pool: Pool, progress: Progress | None = None) -> Re
             checkpoints=Checkpoints(open_store("memory:"), "evaluate"),
             publisher=None,
             dead_letter=lambda message, reason: dead.append((message, reason)),
+            observer=history,
         )
         worker = Worker(parts, [0])
+        if history is not None:
+            history.learner = worker.shards[0].learner
         started = time.perf_counter()
         worker.run_to_end(progress)
         seconds = time.perf_counter() - started

@@ -67,6 +67,7 @@ class Intake:
                     merge.add(place, self._read(messages.popleft()))
             entry = merge.next()
             if entry is None:
+                self.shard.learner.catch_up()
                 return
             try:
                 self.shard.process(entry)

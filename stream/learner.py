@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import asdict
 
+import estimator.batch as learned
 from estimator.arrays import Floats, State
 from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
@@ -18,6 +19,10 @@ from estimator.model_key import ModelKey
 from estimator.vocabulary import ABS_POWER
 from stream.rounds import Round
 from stream.sample import Sample
+
+_MOST_ROUNDS: Final = 64
+_MOST_ROWS: Final = 2048
+"""So many are learned at once at the most: more would not be faster, only larger."""
 
 
 class Pool(NamedTuple):
@@ -47,16 +52,36 @@ def _node_type(machine: MachineSpec) -> str:
     return machine.node_type
 
 
+class _Waiting(NamedTuple):
+    """A round that is over, and the model that is to learn it."""
+
+    model: PowerModel
+    key: ModelKey
+    nodes: list[str]
+    batch: learned.Round
+
+
 class Learner:
-    """All models of a shard, and the rounds under way."""
+    """All models of a shard, and the rounds under way.
+
+    Rounds that are over wait until some have come together or somebody wants to know: models learn
+    many at once for less than one by one, and the same to the last bit.
+    """
 
     def __init__(self, pool: Pool, observer: Observer | None = None) -> None:
         self._pool, self._observer = pool, observer
         self._rounds: dict[tuple[str, str], Round] = {}
         self._columns: dict[tuple[str, ...], list[tuple[str, Sequence[int]]]] = {}
-        self.models: dict[ModelKey, PowerModel] = {}
+        self._models: dict[ModelKey, PowerModel] = {}
+        self._waiting: dict[int, list[_Waiting]] = {}
         self.machines: dict[str, MachineSpec] = {}
         self.counts: Counter[str] = Counter()
+
+    @property
+    def models(self) -> dict[ModelKey, PowerModel]:
+        """The models by key, having learned all rounds that are over."""
+        self.catch_up()
+        return self._models
 
     def learn_one(self, sample: Sample) -> None:
         """Add the sample to its round, having learned the round before it if that is over."""
@@ -76,6 +101,7 @@ class Learner:
         for place, current in sorted(self._rounds.items()):
             self._learn_round(place, current)
         self._rounds.clear()
+        self.catch_up()
 
     def _learn_round(self, place: tuple[str, str], over: Round) -> None:
         node_type, source = place
@@ -93,10 +119,35 @@ class Learner:
                 if model is None:
                     self.counts["incomplete"] += len(samples)
                     continue
-                estimated = model.learn_round(rates[:, columns], watts, at)
-                if self._observer is not None and estimated is not None:
-                    nodes = [sample.node for sample in samples]
-                    self._observer(Learned(key, components, nodes, at, estimated, watts))
+                nodes = [sample.node for sample in samples]
+                self._wait(_Waiting(model, key, nodes, learned.Round(rates[:, columns], watts, at)))
+
+    def _wait(self, over: _Waiting) -> None:
+        waiting = self._waiting.setdefault(id(over.model), [])
+        waiting.append(over)
+        if len(waiting) * len(over.nodes) >= _MOST_ROWS or len(waiting) >= _MOST_ROUNDS:
+            self._learn_waiting(waiting)
+
+    def catch_up(self) -> None:
+        """Have the models learn all rounds that are over."""
+        # Who is told of it may ask for the models in turn.
+        queues, self._waiting = self._waiting, {}
+        for waiting in queues.values():
+            if waiting:
+                self._learn_waiting(waiting)
+
+    def _learn_waiting(self, queue: list[_Waiting]) -> None:
+        waiting = queue.copy()
+        queue.clear()
+        model = waiting[0].model
+        watched = self._observer is not None
+        found = model.learn_rounds([over.batch for over in waiting], complete=watched)
+        if self._observer is not None:
+            for over, estimated in zip(waiting, found, strict=True):
+                if estimated is not None:
+                    _, watts, at = over.batch
+                    seen = Learned(over.key, model.components, over.nodes, at, estimated, watts)
+                    self._observer(seen)
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
         """The feature groups that these features satisfy, and where each group's features are."""
@@ -118,14 +169,14 @@ class Learner:
         A meter that shows a component more than before starts the model anew: what it knew says
         nothing of that component, and all components share what was learned of the features.
         """
-        model = self.models.get(key)
+        model = self._models.get(key)
         if model is not None and model.components != components:
             if not set(components) > set(model.components):
                 return None
             self.counts["restarted_models"] += 1
             model = None
         if model is None:
-            model = self.models[key] = PowerModel(features, components, self._pool.banks)
+            model = self._models[key] = PowerModel(features, components, self._pool.banks)
         return model
 
     def state(self) -> State:
@@ -162,7 +213,7 @@ class Learner:
             for node_type, source, saved in state["rounds"]
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
-        self.models = {}
+        self._models, self._waiting = {}, {}
         for saved in state["models"]:
             banks = list(saved["model"]["banks"])
             if banks != list(self._pool.banks):
@@ -172,4 +223,4 @@ class Learner:
                 )
             model = PowerModel(saved["features"], saved["components"], self._pool.banks)
             model.restore(saved["model"])
-            self.models[ModelKey(**saved["key"])] = model
+            self._models[ModelKey(**saved["key"])] = model

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from estimator.errors import MisuseError
 from estimator.model import BankMaker
 from estimator.regressors.bank import Bank
+from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank
+from estimator.regressors.river_path import RiverPathBank, regressor
 from estimator.vocabulary import FEATURE_GROUPS
 from stream.learner import Pool
 
@@ -18,14 +21,19 @@ def _ridge(features: Sequence[str], components: Sequence[str]) -> Bank:
     return RidgeBank(len(features), len(components))
 
 
+def _neighbours(features: Sequence[str], components: Sequence[str]) -> Bank:
+    return NeighbourBank(len(features), len(components))
+
+
 BANKS: Final[Mapping[str, BankMaker]] = {
     "ridge": _ridge,
+    "neighbours": _neighbours,
     "linear": linear_bank,
     "amf": amf_bank,
 }
 """Every bank of experts by the name that settings use."""
 
-DEFAULT_BANKS: Final = ("ridge", "linear")
+DEFAULT_BANKS: Final = ("ridge", "neighbours")
 
 
 def pool(
@@ -33,9 +41,16 @@ def pool(
     groups: Mapping[str, tuple[str, ...]] = FEATURE_GROUPS,
 ) -> Pool:
     """The pool of these banks for these feature groups; ``MisuseError`` for unknown banks."""
-    unknown = [name for name in banks if name not in BANKS]
-    if unknown:
-        raise MisuseError(f"expert {unknown[0]!r} is unknown; known are {', '.join(BANKS)}")
     if not banks:
         raise MisuseError("at least one expert is needed")
-    return Pool(groups, {name: BANKS[name] for name in banks})
+    return Pool(groups, {name: _maker(name) for name in banks})
+
+
+def _maker(name: str) -> BankMaker:
+    if name in BANKS:
+        return BANKS[name]
+    if "river." not in name:
+        known = f"known are {', '.join(BANKS)}, and river.PACKAGE.CLASS(ARGUMENTS)"
+        raise MisuseError(f"expert {name!r} is unknown; {known}")
+    regressor(name)  # Now, not when the first sample comes.
+    return partial(RiverPathBank, name)

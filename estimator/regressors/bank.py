@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch
+from estimator.chunks import Chunks
 from estimator.frozen import FrozenExperts
 
 
@@ -16,8 +19,11 @@ class Bank(Protocol):
         """The experts' names, in the order in which arrays hold them."""
         ...
 
-    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
-        """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
+    def learn_rounds(self, batch: Batch) -> Sequence[FrozenExperts]:
+        """Learn the rounds one after the other; what the experts would say after each, for ever.
+
+        The same, bit for bit, however rounds are batched.
+        """
         ...
 
     def freeze(self) -> FrozenExperts:
@@ -38,6 +44,19 @@ class Bank(Protocol):
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
+        ...
+
+
+@runtime_checkable
+class ChunkedBank(Protocol):
+    """A bank that leaves its rows to chunks, which frozen experts share with it."""
+
+    def chunked_state(self, chunks: Chunks) -> State:
+        """Everything that `restore_chunked` needs, the rows left to ``chunks``."""
+        ...
+
+    def restore_chunked(self, state: State, chunks: Chunks) -> None:
+        """Go on from a state that `chunked_state` gave."""
         ...
 
 

@@ -6,16 +6,31 @@ needs of the past. They cannot diverge, and those of two shards add up.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch, Round
 from estimator.expansion import expansion
 
 _FAINTEST: Final = 1e-6
 """Forgetting never leaves less than that of one sample's weight: after a long silence the old
 is still the best there is, until something new has come."""
+
+_AT_ONCE_BYTES: Final = 2 << 20
+"""So much of sums is kept of the rounds of a batch before they are solved: as caches hold."""
+
+
+class Solved(NamedTuple):
+    """What the sums of B rounds, one after the other, give.
+
+    ``scales`` [B, F] divide the features, ``curves`` [B, H, D, C] are the terms' coefficients.
+    """
+
+    scales: Floats
+    curves: Floats
 
 
 class Moments:
@@ -39,11 +54,19 @@ class Moments:
 
     def add(self, rows: Floats, targets: Floats, at_seconds: float) -> None:
         """Discount what is known by the time that has passed and add rows [K, F], [K, C]."""
-        self._forget(at_seconds)
-        self._widen(np.maximum.reduce(np.abs(rows)))
-        terms = self.expansion.expand(rows / self._divisors())
-        self.a += terms.T @ terms
-        self.b += terms.T @ targets
+        for _ in self._steps(Batch([Round(rows, targets, 0)]), [at_seconds]):
+            pass
+
+    def learn(self, batch: Batch, penalty: float) -> Solved:
+        """Add round after round, and solve after each; see `solve` for the penalty."""
+        seconds = [at / 1000 for at in batch.at]
+        found = [
+            Solved(scales, _solved(_ridged(a, penalty), b))
+            for scales, a, b in self._steps(batch, seconds)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return Solved(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Coefficients of the linear and of the full terms: [H, 1+F, C] and [H, D, C].
@@ -51,49 +74,75 @@ class Moments:
         The penalty is relative to the weight of the samples, so that it means the same for one
         node and for a thousand; the constant term goes without.
         """
-        linear = self.expansion.linear_terms
-        weight = self.a[:, 0, 0]
-        ridge = self.a.copy()
-        terms = np.arange(self.expansion.terms)
-        ridge[:, terms, terms] += (penalty * weight)[:, None]
-        ridge[:, 0, 0] = weight
-        lines = _solved(ridge[:, :linear, :linear], self.b[:, :linear])
+        linear, ridged = self.expansion.linear_terms, _ridged(self.a, penalty)
+        curves = _solved(ridged, self.b)
         if self.expansion.terms == linear:
-            return lines, lines
-        return lines, _solved(ridge, self.b)
+            return curves, curves
+        return _solved(ridged[:, :linear, :linear], self.b[:, :linear]), curves
 
     def frozen_scales(self) -> Floats:
         """What features must be divided by before the coefficients apply: [F]."""
-        return self._divisors()
+        return divisors(self.scales)
 
-    def _divisors(self) -> Floats:
-        return np.where(self.scales > 0, self.scales, 1.0)
+    def _steps(self, batch: Batch, seconds: list[float]) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """Add the rounds; of as many as are handy, the divisors [B, F], A and b after each."""
+        scales = self._widened(batch)
+        divided = batch.rows / divisors(scales)[batch.round_of_row]
+        terms = self.expansion.expand(divided)
+        kept = self._kept(batch.sizes, seconds)
+        parts, handy = batch.parts(), max(1, _AT_ONCE_BYTES // self.a.nbytes)
+        for first in range(0, len(batch), handy):
+            last = min(first + handy, len(batch))
+            a = np.empty((last - first, *self.a.shape))
+            b = np.empty((last - first, *self.b.shape))
+            for number in range(first, last):
+                if (scales[number] != self.scales).any():
+                    self._rescale(scales[number])
+                z, y = terms[parts[number]], batch.watts[parts[number]]
+                self.a = np.multiply(self.a, kept[number], out=a[number - first])
+                self.b = np.multiply(self.b, kept[number], out=b[number - first])
+                self.a += z.T * z if len(z) == 1 else z.T @ z
+                self.b += z.T * y if len(z) == 1 else z.T @ y
+            yield divisors(scales[first:last]), a, b
+        # Not to keep the sums of all rounds for the sake of the last.
+        self.a, self.b = self.a.copy(), self.b.copy()
+
+    def _widened(self, batch: Batch) -> Floats:
+        """The scales [B, F] from each round on."""
+        greatest = batch.greatest(np.abs(batch.rows))
+        if len(batch) > 1:
+            greatest = np.maximum.accumulate(greatest)
+        return np.maximum(_power_of_two(greatest), self.scales)
+
+    def _kept(self, sizes: list[int], seconds: list[float]) -> Floats:
+        """What of the sums is kept when each round comes: [B, H, 1, 1]; time moves on."""
+        weights = [float(weight) for weight in self.a[:, 0, 0]]
+        half_lives, kept = self.half_lives.tolist(), []
+        for size, at_seconds in zip(sizes, seconds, strict=True):
+            passed = 0.0  # One that came late is learned as if it were new.
+            if self.at_seconds is None or at_seconds > self.at_seconds:
+                passed = 0.0 if self.at_seconds is None else at_seconds - self.at_seconds
+                self.at_seconds = at_seconds
+            faded = [
+                max(2.0 ** (-passed / half_life), min(1.0, _FAINTEST / max(weight, _FAINTEST)))
+                for half_life, weight in zip(half_lives, weights, strict=True)
+            ]
+            weights = [weight * fade + size for weight, fade in zip(weights, faded, strict=True)]
+            kept.append(faded)
+        return np.array(kept)[:, :, None, None]
 
     def _forget(self, at_seconds: float) -> None:
-        if self.at_seconds is None:
-            self.at_seconds = at_seconds
-            return
-        passed = at_seconds - self.at_seconds
-        if passed <= 0:  # A sample that came late is learned as if it were new.
-            return
-        self.at_seconds = at_seconds
-        weight = self.a[:, 0, 0]
-        faintest = np.minimum(1.0, _FAINTEST / np.maximum(weight, _FAINTEST))
-        kept = np.maximum(np.exp2(-passed / self.half_lives), faintest)
-        self.a *= kept[:, None, None]
-        self.b *= kept[:, None, None]
+        kept = self._kept([0], [at_seconds])[0]
+        self.a *= kept
+        self.b *= kept
 
-    def _widen(self, greatest: Floats) -> None:
-        if np.logical_and.reduce(greatest <= self.scales):
-            return
-        needed = np.exp2(np.ceil(np.log2(np.where(greatest > 0, greatest, 1.0))))
-        scales = np.where(greatest > self.scales, needed, self.scales)
+    def _rescale(self, scales: Floats) -> None:
         # Where there was no scale, the sums are zeros: any ratio will do.
-        ratio = np.where(self.scales > 0, self.scales, scales) / np.where(scales > 0, scales, 1.0)
-        factors = self.expansion.expand(ratio[None])[0]
-        self.a *= factors[:, None] * factors
-        self.b *= factors[:, None]
-        self.scales = scales
+        before = np.where(self.scales > 0, self.scales, scales)
+        factors = self.expansion.expand((before / divisors(scales))[None])[0]
+        self.a = self.a * (factors[:, None] * factors)
+        self.b = self.b * factors[:, None]
+        self.scales = scales.copy()
 
     def absorb(self, other: Moments) -> None:
         """Add what another of the same shape knows, both as of the later one's time."""
@@ -102,10 +151,10 @@ class Moments:
         added = Moments(len(other.scales), other.b.shape[2], tuple(other.half_lives), other.order)
         added.restore(other.state())
         at_seconds = max(added.at_seconds or 0.0, self.at_seconds or added.at_seconds or 0.0)
+        scales = np.maximum(self.scales, added.scales)
         for part in (self, added):
             part._forget(at_seconds)
-        self._widen(added.scales)
-        added._widen(self.scales)
+            part._rescale(scales)
         self.a += added.a
         self.b += added.b
 
@@ -117,6 +166,26 @@ class Moments:
         """Go on from a state that `state` gave."""
         self.scales, self.a, self.b = state["scales"], state["a"].copy(), state["b"].copy()
         self.at_seconds = state["at_seconds"]
+
+
+def divisors(scales: Floats) -> Floats:
+    """What to divide features by: their scales, and 1 for those that were always 0."""
+    return np.where(scales > 0, scales, 1.0)
+
+
+def _power_of_two(values: Floats) -> Floats:
+    """The power of two at or above each value; 0 for 0."""
+    fractions, exponents = np.frexp(values)
+    powers: Floats = np.ldexp(1.0, np.where(fractions == 0.5, exponents - 1, exponents))
+    return np.where(values > 0, powers, 0.0)
+
+
+def _ridged(a: Floats, penalty: float) -> Floats:
+    """A with the penalty on its diagonal: [..., D, D]."""
+    ridged = a.copy()
+    diagonal = np.arange(1, a.shape[-1])
+    ridged[..., diagonal, diagonal] += (penalty * a[..., 0, 0])[..., None]
+    return ridged
 
 
 def _solved(a: Floats, b: Floats) -> Floats:

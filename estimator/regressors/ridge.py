@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch, Round
 from estimator.frozen import FrozenPolynomials
 from estimator.regressors.bank import Bank
-from estimator.regressors.moments import Moments
+from estimator.regressors.level import Level
+from estimator.regressors.moments import Moments, Solved
 from estimator.regressors.nonnegative import bounded_least_squares
 
 HALF_LIVES_SECONDS = (40.0, 300.0, 1800.0)
@@ -15,7 +17,12 @@ PENALTY = 1e-4
 
 
 class RidgeBank:
-    """A linear and a second-order ridge regression for every half-life, of one set of sums."""
+    """A ridge regression of second order for every half-life.
+
+    The longest remembering one is there a second time, raised or lowered by what it was lately
+    wrong by (see `Level`): the shape of what the machine did for an hour, at the height of what it
+    does now.
+    """
 
     def __init__(
         self,
@@ -26,28 +33,49 @@ class RidgeBank:
     ) -> None:
         self._moments = Moments(features, components, half_lives_seconds, order=2)
         self._penalty = penalty
-        self.names = tuple(
-            f"ridge{order}-{half_life:g}s" for order in (1, 2) for half_life in half_lives_seconds
-        )
+        self._longest = int(np.argmax(half_lives_seconds))
+        self._level = Level(components)
+        longest = half_lives_seconds[self._longest]
+        self.names = (*(f"ridge-{life:g}s" for life in half_lives_seconds), f"level-{longest:g}s")
+
+    def learn_rounds(self, batch: Batch) -> list[FrozenPolynomials]:
+        """Learn the rounds one after the other; what the regressions would say after each."""
+        before = self._moments.frozen_scales()
+        solved = self._moments.learn(batch, self._penalty)
+        scales = np.concatenate([before[None], solved.scales[:-1]])[batch.round_of_row]
+        # Beyond what it had seen a curve knows nothing: there it is asked about the edge.
+        within = np.minimum(np.maximum(batch.rows, -scales), scales)
+        terms = self._moments.expansion.expand(within / scales)
+        levels = self._level.learn(batch, terms, solved.curves[:, self._longest])
+        return [
+            FrozenPolynomials.of_terms(scales, terms, order=2)
+            for scales, terms in zip(solved.scales, self._terms(solved, levels), strict=True)
+        ]
 
     def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
         """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
-        self._moments.add(rows, watts, at_seconds)
+        self.learn_rounds(Batch([Round(rows, watts, round(at_seconds * 1000))]))
 
     def freeze(self) -> FrozenPolynomials:
-        """What the regressions would say now, for ever: the linear ones, then the others."""
-        lines, curves = self._moments.solve(self._penalty)
-        count, linear, _ = lines.shape
-        coefficients = np.zeros((2 * count, *curves.shape[1:]))
-        coefficients[:count, :linear] = lines
-        coefficients[count:] = curves
-        return FrozenPolynomials(self._moments.frozen_scales(), coefficients, order=2)
+        """What the regressions would say now, for ever: the curves, then the levelled one."""
+        _, curves = self._moments.solve(self._penalty)
+        solved = Solved(self._moments.frozen_scales()[None], curves[None])
+        terms = self._terms(solved, self._level.watts[None])
+        return FrozenPolynomials.of_terms(solved.scales[0], terms[0], order=2)
 
-    def absorb(self, other: Bank, share: float) -> None:  # noqa: ARG002 - sums need no share
+    def _terms(self, solved: Solved, levels: Floats) -> Floats:
+        """All experts' coefficients [B, D, E, C]."""
+        levelled = solved.curves[:, self._longest, None].copy()
+        levelled[:, 0, 0] += levels
+        terms: Floats = np.concatenate([solved.curves, levelled], axis=1).transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(terms)
+
+    def absorb(self, other: Bank, share: float) -> None:
         """Add the sums of another: the same as if one had learned all samples."""
         if not isinstance(other, RidgeBank):
             raise TypeError(f"{type(other).__name__} is no RidgeBank")
         self._moments.absorb(other._moments)
+        self._level.absorb(other._level, share)
 
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """A line for Kepler: bias [C] up to ``ceiling_bias``, weights [F, C], scales [F].
@@ -67,8 +95,9 @@ class RidgeBank:
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
-        return self._moments.state()
+        return {**self._moments.state(), "level": self._level.state()}
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._moments.restore(state)
+        self._level.restore(state["level"])

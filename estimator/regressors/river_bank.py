@@ -10,6 +10,7 @@ import numpy as np
 from river import compose, forest, linear_model, optim, preprocessing
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch
 from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, mixed, restore_experts
 from estimator.regressors import river_state
 from estimator.regressors.bank import Bank
@@ -36,6 +37,7 @@ class RiverBank:
         *,
         together: bool,
         export_seconds: float = 0.0,
+        admits: river_state.Admits = river_state.listed,
     ) -> None:
         self.names = (name,)
         self._features = tuple(features)
@@ -44,10 +46,18 @@ class RiverBank:
         self._scaler: Any = scaler.clone()
         self._models: list[Any] = [regressor.clone() for _ in components]
         self._export, self._export_seconds = export, export_seconds
-        self._together = together
+        self._together, self._admits = together, admits
         self._at_seconds = self._exported_at = 0.0
         self._exported: FrozenExperts | None = None
         self._mixed: FrozenExperts | None = None
+
+    def learn_rounds(self, batch: Batch) -> list[FrozenExperts]:
+        """Learn the rounds one after the other; what the regressors would say after each."""
+        made = []
+        for part, at in zip(batch.parts(), batch.at, strict=True):
+            self.learn_many(batch.rows[part], batch.watts[part], at / 1000)
+            made.append(self.freeze())
+        return made
 
     def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
         """Learn a round: rows [K, F] of rates, watts [K, C], at one event time."""
@@ -100,8 +110,8 @@ class RiverBank:
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
-        self._scaler = river_state.load(state["scaler"])
-        self._models = [river_state.load(saved) for saved in state["models"]]
+        self._scaler = river_state.load(state["scaler"], self._admits)
+        self._models = [river_state.load(saved, self._admits) for saved in state["models"]]
         self._at_seconds, self._exported_at = state["at_seconds"], state["exported_at"]
         exported = state["exported"]
         self._exported = None if exported is None else restore_experts(exported)
@@ -118,13 +128,27 @@ def linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank
     return RiverBank("linear", pipeline, _export_linear, features, components, together=True)
 
 
+def standard_linear_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
+    """River's linear regression as its documentation shows it: it diverges on real traces."""
+    pipeline = preprocessing.StandardScaler() | linear_model.LinearRegression()
+    return RiverBank(
+        "standard-linear",
+        pipeline,
+        _export_standard,
+        features,
+        components,
+        together=True,
+        admits=river_state.of_models,
+    )
+
+
 def amf_bank(features: Sequence[str], components: Sequence[str]) -> RiverBank:
     """River's aggregated Mondrian forest: good, and slower than all other experts together."""
     pipeline = preprocessing.MinMaxScaler() | forest.AMFRegressor(
         n_estimators=10, seed=1, max_nodes=1000
     )
     return RiverBank(
-        "amf", pipeline, _export_forest, features, components, together=False, export_seconds=30.0
+        "amf", pipeline, export_forest, features, components, together=False, export_seconds=30.0
     )
 
 
@@ -138,7 +162,26 @@ def _export_linear(scaler: Any, models: Sequence[Any], features: Sequence[str]) 
     return FrozenPolynomials(np.array(scales), np.array(lines).T[None], order=1)
 
 
-def _export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+_FARTHEST = 1e12
+"""Coefficients of a line that has gone astray go no further: sums of them are still numbers."""
+
+
+def _export_standard(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    means = np.array([scaler.means[feature] for feature in features])
+    spreads = np.sqrt([scaler.vars[feature] for feature in features])
+    scales = np.where(spreads > 0, spreads, 1.0)
+    lines = np.zeros((1, 1 + len(features), len(models)))
+    for place, model in enumerate(models):
+        weights = np.array([model.weights.get(feature, 0.0) for feature in features])
+        weights = np.where(spreads > 0, weights, 0.0)  # what never varied is scaled to 0
+        lines[0, 0, place] = model.intercept - (weights * means / scales).sum()
+        lines[0, 1:, place] = weights
+    astray = np.nan_to_num(lines, nan=0.0, posinf=_FARTHEST, neginf=-_FARTHEST)
+    return FrozenPolynomials(scales, np.clip(astray, -_FARTHEST, _FARTHEST), order=1)
+
+
+def export_forest(scaler: Any, models: Sequence[Any], features: Sequence[str]) -> FrozenExperts:
+    """Mondrian forests, one for each component, on features scaled to their range."""
     nodes = _Nodes(features)
     roots = [[nodes.add_tree(tree, scaler) for tree in trees] for trees in models]
     return nodes.frozen(np.array(roots, dtype=np.int64))

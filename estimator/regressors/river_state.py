@@ -6,9 +6,12 @@ admits the classes listed here and nothing else.
 
 from __future__ import annotations
 
+import importlib
 import io
 import operator
 import pickle
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
 
 import msgspec
@@ -43,6 +46,65 @@ ADMITTED: Final = frozenset(
 )
 """Module and name of every class that a checkpoint may hold."""
 
+MODEL_PACKAGES: Final = frozenset(
+    {
+        "_river_rust",
+        "base",
+        "compose",
+        "drift",
+        "ensemble",
+        "forest",
+        "linear_model",
+        "metrics",
+        "neighbors",
+        "optim",
+        "preprocessing",
+        "rules",
+        "stats",
+        "tree",
+    }
+)
+"""River's packages of models and of what models are made of. Not among them are those that read
+files or the network (``datasets``, ``stream``)."""
+
+_PLAIN: Final = frozenset(
+    {
+        ("builtins", "int"),
+        ("collections", "deque"),
+        ("functools", "partial"),  # of what is admitted: it can name nothing else
+        ("statistics", "NormalDist"),
+    }
+)
+
+Admits = Callable[[str, str], bool]
+"""Whether the class of that module and name may be made."""
+
+
+def listed(module: str, name: str) -> bool:
+    """Admits what our own experts are made of."""
+    return (module, name) in ADMITTED
+
+
+def of_models(module: str, name: str) -> bool:
+    """Admits the classes of `MODEL_PACKAGES` and their methods, and some plain classes.
+
+    For regressors that the settings name: which classes these hold, only river knows. Nothing that
+    a module of river's has only imported is admitted, and no function of a module.
+    """
+    if listed(module, name) or (module, name) in _PLAIN:
+        return True
+    parts = module.split(".")
+    if parts[0] != "river" or len(parts) < 2 or parts[1] not in MODEL_PACKAGES:
+        return False
+    owner, _, method = name.partition(".")
+    try:
+        found = getattr(importlib.import_module(module), owner, None)
+    except ImportError:
+        return False
+    if not isinstance(found, type) or found.__module__.split(".")[0] != "river":
+        return False
+    return not method or isinstance(vars(found).get(method), FunctionType | staticmethod)
+
 
 _DAMAGE: Final = (
     ArithmeticError,
@@ -76,15 +138,15 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, texts: list[str]) -> None:
+    def __init__(self, file: io.BytesIO, texts: list[str], admits: Admits) -> None:
         super().__init__(file)
-        self._texts = texts
+        self._texts, self._admits = texts, admits
 
     def persistent_load(self, pid: Any) -> str:
         return self._texts[operator.index(pid)]
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
+        if not self._admits(module, name):
             raise DamagedError(f"river state: {module}.{name} is not admitted")
         return super().find_class(module, name)
 
@@ -97,10 +159,10 @@ def dump(model: object) -> bytes:
     return msgspec.msgpack.encode((list(pickler.texts), file.getvalue()))
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes, admits: Admits = listed) -> Any:
     """The river model again; ``DamagedError`` if the bytes name anything not admitted."""
     try:
         texts, pickled = msgspec.msgpack.decode(data, type=tuple[list[str], bytes])
-        return _Unpickler(io.BytesIO(pickled), texts).load()
+        return _Unpickler(io.BytesIO(pickled), texts, admits).load()
     except _DAMAGE as error:
         raise DamagedError(f"river state: {error}") from error

@@ -14,7 +14,7 @@ import typer
 
 from estimator import __version__
 from estimator.errors import MisuseError
-from estimator.settings import SECRETS, Row, Settings, load, table
+from estimator.settings import SECRETS, Row, Settings, load, split, table
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -133,7 +133,7 @@ def _given(value: Any) -> Any:
     """What a flag says, None if it was not given; 0 and "" are values, and commas part lists."""
     if not isinstance(value, (list, tuple)):
         return value
-    return tuple(part.strip() for one in value for part in one.split(",") if part.strip()) or None
+    return tuple(part.strip() for one in value for part in split(one) if part.strip()) or None
 
 
 def _flag(name: str, rows: Mapping[str, Row]) -> inspect.Parameter:

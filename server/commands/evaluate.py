@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from estimator.errors import MisuseError
 from estimator.settings import Settings
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from stream.history import History
 
 SETTINGS = ("experts",)
 
@@ -23,22 +26,54 @@ def run(
         str | None, typer.Option(help="Columns to learn from, separated by commas; else all known")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Learn the trace with what others do, too")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw its course into this file (png, svg, pdf)")
+    ] = None,
 ) -> int:
     """Say how wrong models are on a recorded trace: every sample is predicted, then learned."""
     from stream.evaluate import evaluate
+    from stream.history import History
     from stream.pools import pool
     from stream.sources.trace import TraceSource
 
     named = _named(features)
     source = TraceSource(trace, features=named)
     groups = {"trace": tuple(sorted(source.features))}
+    history = History() if plot is not None else None
     with progress(f"learning {trace}") as show:
-        found = evaluate(source, pool(settings.experts, groups), show)
+        found = evaluate(source, pool(settings.experts, groups), show, history)
+    if compare:
+        found["baselines"] = _compared(trace, named, groups)
+    if plot is not None and history is not None:
+        _draw(history, plot, trace)
     if json:
         print_json(found)
     else:
         _print(found, trace)
     return 0
+
+
+def _compared(
+    trace: Path, named: list[str] | None, groups: dict[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    from stream.compare import compare
+    from stream.sources.trace import TraceSource
+
+    def say(name: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"learning {trace} with {name}\n")
+
+    return compare(lambda: TraceSource(trace, features=named), groups, say)
+
+
+def _draw(history: History, path: Path, trace: Path) -> None:
+    from stream.plot import plot
+
+    for course in history.courses()[:1]:
+        plot(course, path, f"{trace.name}, {course.key.source}: {len(course.seconds)} samples")
 
 
 def _named(features: str | None) -> list[str] | None:
@@ -51,8 +86,15 @@ def _named(features: str | None) -> list[str] | None:
 
 
 def _print(found: dict[str, Any], trace: Path) -> None:
-    rows = [[name, *error_cells(errors)] for name, errors in found["components"].items()]
-    title = f"{trace}: next-sample errors, then served MAE in W by model age"
-    print_table(["component", *ERROR_COLUMNS], rows, title)
+    others = found.get("baselines", {})
+    rows = []
+    for component, errors in found["components"].items():
+        rows.append([component, "wattstream", *error_cells(errors)])
+        for name, other in others.items():
+            rows.append([component, name, *error_cells(other["components"][component])])
+    columns = ["component", "model", *ERROR_COLUMNS]
+    if not others:
+        rows, columns = [[row[0], *row[2:]] for row in rows], ["component", *ERROR_COLUMNS]
+    print_table(columns, rows, f"{trace}: next-sample errors, then served MAE in W by model age")
     pace = found["samples_per_second"]
     sys.stdout.write(f"{found['samples']} samples in {found['seconds']} s, {pace} a second\n")

@@ -27,7 +27,7 @@ def run() -> None:
         path = Path(folder) / "trace.csv"
         rows = _write(path)
         rates = {}
-        for banks in (("ridge", "linear"), ("ridge",)):
+        for banks in (("ridge", "neighbours"), ("ridge",)):
             source = TraceSource(path)
             groups = {"trace": tuple(sorted(source.features))}
             found = evaluate(source, pool(banks, groups))

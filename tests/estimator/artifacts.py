@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from estimator.artifact import Artifact, Line, Manifest
+from estimator.chunks import Chunk
 from estimator.expansion import expansion
-from estimator.frozen import FrozenModel, FrozenPolynomials, FrozenTrees
+from estimator.frozen import FrozenExperts, FrozenModel, FrozenPolynomials, FrozenTrees
+from estimator.frozen_neighbours import EXPERTS as NEIGHBOURS
+from estimator.frozen_neighbours import FrozenNeighbours
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS
@@ -25,14 +28,16 @@ def made_artifact(
     components: tuple[str, ...] = ("package", "dram"),
     seed: int = 0,
     trees: bool = False,
+    neighbours: bool = False,
     samples: int = 100,
     mae: dict[str, float | None] | None = None,
     with_lines: bool = True,
 ) -> Artifact:
     """An artifact of that key; ``mae`` by horizon in seconds is the same for all components."""
     features = FEATURE_GROUPS[group]
-    model = made_model(len(features), len(components), seed, trees)
+    model = made_model(len(features), len(components), seed, trees, neighbours)
     experts = ["ridge1-300s", "ridge2-300s", *(["forest"] if trees else [])]
+    experts += NEIGHBOURS if neighbours else ()
     scored = {"0": 2.0} if mae is None else mae
     line = Line(
         bias=10.0,
@@ -59,18 +64,22 @@ def made_artifact(
     return Artifact(manifest, model)
 
 
-def made_model(features: int, components: int, seed: int, trees: bool) -> FrozenModel:
-    """Two polynomials, and a forest of small trees if asked, with coefficients by chance."""
+def made_model(
+    features: int, components: int, seed: int, trees: bool, neighbours: bool = False
+) -> FrozenModel:
+    """Two polynomials, if asked a forest of small trees and neighbours, made by chance."""
     rng = np.random.default_rng(seed)
     terms = expansion(features, 2).terms
     coefficients = rng.normal(0, 10, (2, terms, components))
     coefficients[0, 1 + features :] = 0
-    banks: list[FrozenPolynomials | FrozenTrees] = [
+    banks: list[FrozenExperts] = [
         FrozenPolynomials(np.full(features, 1024.0), coefficients, order=2)
     ]
     if trees:
         banks.append(_forest(features, components, rng))
-    experts = 2 + trees
+    if neighbours:
+        banks.append(_neighbours(features, components, rng))
+    experts = 2 + trees + neighbours * len(NEIGHBOURS)
     weights = rng.random((len(HORIZONS), experts, components))
     return FrozenModel(
         banks=banks,
@@ -80,6 +89,19 @@ def made_model(features: int, components: int, seed: int, trees: bool) -> Frozen
         ceiling=np.full(components, 150.0),
         seen=np.stack([np.zeros(features), np.full(features, 4000.0)]),
         at=1_700_000_000_000 + seed,
+    )
+
+
+def _neighbours(features: int, components: int, rng: np.random.Generator) -> FrozenNeighbours:
+    """A window of twenty rows."""
+    rows = rng.uniform(0, 4000, (20, features))
+    return FrozenNeighbours(
+        Chunk.of(rows, rng.uniform(4, 150, (20, components))),
+        0,
+        20,
+        scales=np.full(features, 4000.0),
+        curve_scales=np.full(features, 4096.0),
+        coefficients=rng.normal(0, 10, (expansion(features, 2).terms, components)),
     )
 
 

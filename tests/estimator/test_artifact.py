@@ -35,13 +35,16 @@ def rows_for(artifact: Artifact, seed: int = 1) -> Any:
     seed=st.integers(0, 10_000),
     group=st.sampled_from(["BPFOnly", "CPUTime", "Full", "NodeStat"]),
     trees=st.booleans(),
+    neighbours=st.booleans(),
     components=st.sampled_from([("platform",), ("package", "dram"), ("package", "core", "dram")]),
 )
 @settings(max_examples=30, deadline=None)
 def test_a_decoded_artifact_says_the_same_to_the_last_bit(
-    seed: int, group: str, trees: bool, components: tuple[str, ...]
+    seed: int, group: str, trees: bool, neighbours: bool, components: tuple[str, ...]
 ) -> None:
-    artifact = made_artifact(seed=seed, group=group, trees=trees, components=components)
+    artifact = made_artifact(
+        seed=seed, group=group, trees=trees, neighbours=neighbours, components=components
+    )
     again = decode(encode(artifact))
     assert again.manifest == artifact.manifest
     for horizon in range(4):
@@ -74,9 +77,10 @@ def test_numpy_reads_the_arrays_without_pickle() -> None:
         ]
 
 
-def test_artifacts_of_version_1_are_read_for_ever() -> None:
-    data = (GOLDEN / "artifact-v1.zip").read_bytes()
-    expected = json.loads((GOLDEN / "artifact-v1.json").read_text())
+@pytest.mark.parametrize("name", ["artifact-v1", "artifact-v1-neighbours"])
+def test_artifacts_of_version_1_are_read_for_ever(name: str) -> None:
+    data = (GOLDEN / f"{name}.zip").read_bytes()
+    expected = json.loads((GOLDEN / f"{name}.json").read_text())
     manifest, model = decode(data)
     assert digest(data) == expected["digest"]
     assert msgspec.to_builtins(manifest) == expected["manifest"]
@@ -93,7 +97,7 @@ def test_every_kind_of_experts_has_its_check() -> None:
 
 
 def with_members(change: Callable[[dict[str, bytes]], None]) -> bytes:
-    members = unpack(encode(made_artifact(trees=True)))
+    members = unpack(encode(made_artifact(trees=True, neighbours=True)))
     change(members)
     return pack(members)
 
@@ -220,11 +224,11 @@ def test_a_member_that_is_larger_than_it_says_is_refused() -> None:
         (lambda d: d["model"]["banks"][0].update(order=3), "order is 3"),
         (
             lambda d: d["model"]["banks"][0].update(kind="pickle"),
-            "kind is 'pickle', known are poly",
+            "kind is 'pickle', known are neighbours, poly",
         ),
         (lambda d: d["model"]["banks"][0].update(kind=["x"]), "kind is"),
-        (lambda d: d["model"]["banks"].append({"kind": "trees"}), "banks.2 has"),
-        (lambda d: d["model"]["banks"].append(5), "banks.2: kind is None"),
+        (lambda d: d["model"]["banks"].append({"kind": "trees"}), "banks.3 has"),
+        (lambda d: d["model"]["banks"].append(5), "banks.3: kind is None"),
         (lambda d: d["model"]["banks"].pop(), "belongs nowhere"),
         (lambda d: d["model"].pop("banks"), "belongs nowhere"),
         (lambda d: d.update(lines={"core": d["lines"]["dram"]}), "lines.core"),
@@ -268,8 +272,19 @@ def put(name: str, place: Any, value: float) -> Callable[[dict[str, Any]], None]
             lambda a: a.update({"banks.0.coefficients": np.zeros((2, 3, 2))}),
             "coefficients has shape",
         ),
-        (lambda a: a.update({"banks.0.coefficients": np.zeros((3, 6, 2))}), "hold 4 experts"),
+        (lambda a: a.update({"banks.0.coefficients": np.zeros((3, 6, 2))}), "hold 7 experts"),
         (lambda a: a.pop("floor"), "model has"),
+        (put("banks.2.rows", (0, 0), 5000.0), "banks.2.rows are greater than their scales"),
+        (put("banks.2.rows", (0, 0), np.nan), "banks.2.rows .*not finite"),
+        (put("banks.2.watts", (0, 0), np.inf), "banks.2.watts .*not finite"),
+        (put("banks.2.scales", 0, 0.0), "banks.2.scales are not all above 0"),
+        (put("banks.2.curve_scales", 0, -1.0), "banks.2.curve_scales are not all above 0"),
+        (lambda a: a.update({"banks.2.watts": a["banks.2.watts"][:9]}), "banks.2.watts has shape"),
+        (lambda a: a.update({"banks.2.rows": a["banks.2.rows"][:0]}), "banks.2.rows are 0"),
+        (
+            lambda a: a.update({"banks.2.coefficients": a["banks.2.coefficients"][:2]}),
+            "banks.2.coefficients has shape",
+        ),
         (lambda a: a.update({"banks.9.scales": a["idle"]}), "banks.9.scales belongs nowhere"),
         (lambda a: a.update({"banks.0.order": a["idle"]}), "banks.0.order belongs nowhere"),
         (lambda a: a.update({"at.x": a["idle"]}), "at.x belongs nowhere"),
@@ -312,7 +327,7 @@ def test_arrays_that_numpy_would_unpickle_or_allocate_are_refused(
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_damage_anywhere_is_found_or_harmless(data: st.DataObject) -> None:
-    whole = encode(made_artifact(trees=True))
+    whole = encode(made_artifact(trees=True, neighbours=True))
     place = data.draw(st.integers(0, len(whole) - 1))
     damaged = bytearray(whole)
     damaged[place] ^= data.draw(st.integers(1, 255))

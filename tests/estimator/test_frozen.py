@@ -18,7 +18,6 @@ from estimator.frozen import (
     FrozenTrees,
     horizon_for_age,
     restore_experts,
-    together,
 )
 from estimator.vocabulary import HORIZONS
 from stream import plain
@@ -93,29 +92,6 @@ class TestPolynomials:
         again = restore_experts(plain.load(plain.dump(frozen.state())))
         assert np.array_equal(again.predict_many(rows), frozen.predict_many(rows))
 
-    @given(st.integers(0, 1000), st.lists(st.sampled_from([1, 2]), min_size=1, max_size=4))
-    def test_together_they_say_the_same_as_apart(self, seed: int, orders: list[int]) -> None:
-        apart = [polynomials(seed + place, order) for place, order in enumerate(orders)]
-        greatest = np.min([frozen.scales for frozen in apart], axis=0)
-        rows = np.random.default_rng(seed).uniform(0, 1, (5, FEATURES)) * greatest
-        joined = together(apart)
-        assert len(joined) == 1
-        said = np.concatenate([frozen.predict_many(rows) for frozen in apart], axis=1)
-        np.testing.assert_allclose(joined[0].predict_many(rows), said, rtol=1e-9, atol=1e-9)
-
-    def test_many_features_go_together_too(self) -> None:
-        apart = [polynomials(1, 2, features=20), polynomials(2, 1, features=20)]
-        rows = np.random.default_rng(3).uniform(0, 1, (5, 20))
-        said = np.concatenate([frozen.predict_many(rows) for frozen in apart], axis=1)
-        np.testing.assert_allclose(together(apart)[0].predict_many(rows), said, rtol=1e-9)
-
-    def test_others_between_them_keep_their_place(self) -> None:
-        one, other, middle = polynomials(1, 1), polynomials(2, 2), Saying([1.0], COMPONENTS)
-        joined = together([one, middle, other])
-        assert joined == [one, middle, other]
-        assert len(together([middle, one, other])) == 2
-        assert together([]) == []
-
 
 class TestTrees:
     def test_say_the_mean_of_their_leaves(self) -> None:
@@ -139,7 +115,7 @@ class TestTrees:
 
 
 def test_unknown_experts_are_refused() -> None:
-    with pytest.raises(DamagedError, match="'oracle', known are polynomials, trees"):
+    with pytest.raises(DamagedError, match="'oracle', known are neighbours, polynomials, trees"):
         restore_experts({"kind": "oracle"})
     with pytest.raises(DamagedError, match="None"):
         restore_experts({})

@@ -20,6 +20,7 @@ def models() -> list[FrozenModel]:
         made_model(2, 4, 0, trees=False),
         made_model(3, 2, 1, trees=True),
         made_model(14, 3, 2, trees=True),
+        made_model(3, 2, 3, trees=True, neighbours=True),
         entry().model,
         entry(features=tuple(BUSIEST)).model,
     ]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from estimator.chunks import Chunks
 from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.snapshots import SPACING, Snapshots
 from estimator.vocabulary import HORIZONS
@@ -75,7 +76,7 @@ def test_remembers_no_more_than_it_needs(horizon: int, step_ms: int) -> None:
     for at in range(0, 3 * horizon * 1000, step_ms):
         snapshots.as_of(at)
         snapshots.keep(frozen(at))
-    assert len(snapshots.state()["kept"]) <= 2 / SPACING + 3
+    assert len(snapshots.state(Chunks())["kept"]) <= 2 / SPACING + 3
 
 
 def test_after_a_long_silence_the_last_model_is_served() -> None:
@@ -92,7 +93,7 @@ def test_goes_on_from_its_state() -> None:
     snapshots, again = Snapshots(60), Snapshots(60)
     for at in range(0, 90_000, 3000):
         snapshots.keep(frozen(at))
-    again.restore(plain.load(plain.dump(snapshots.state())))
+    again.restore(plain.load(plain.dump(snapshots.state(Chunks()))), Chunks())
     for at in range(90_000, 200_000, 3000):
         found = []
         for each in (snapshots, again):
@@ -101,4 +102,4 @@ def test_goes_on_from_its_state() -> None:
             found.append(model.at)
             each.keep(frozen(at))
         assert found[0] == found[1]
-    assert plain.dump(again.state()) == plain.dump(snapshots.state())
+    assert plain.dump(again.state(Chunks())) == plain.dump(snapshots.state(Chunks()))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats, State
+from estimator.batch import Batch
 from estimator.errors import MisuseError
 from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
@@ -32,9 +33,13 @@ class Remembering:
         self.taught, self._features = taught, features
         self._watts = np.zeros(components)
 
-    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
-        self.taught.append((len(rows), at_seconds))
-        self._watts = watts.mean(axis=0)
+    def learn_rounds(self, batch: Batch) -> list[FrozenPolynomials]:
+        made: list[FrozenPolynomials] = []
+        for part, at in zip(batch.parts(), batch.at, strict=True):
+            self.taught.append((batch.sizes[len(made)], at / 1000))
+            self._watts = batch.watts[part].mean(axis=0)
+            made.append(self.freeze())
+        return made
 
     def freeze(self) -> FrozenPolynomials:
         coefficients = np.zeros((1, 1 + self._features, len(self._watts)))
@@ -125,6 +130,7 @@ def test_nodes_of_one_time_are_one_round() -> None:
     watched = Watched()
     for step in range(3):
         learn(watched.learner, [sample(3 * step, node=f"n{i}") for i in range(7)])
+    watched.learner.catch_up()
     assert watched.taught == [(7, START_MS / 1000), (7, START_MS / 1000 + 3)]
     assert [learned.nodes for learned in watched.learned] == [[f"n{i}" for i in range(7)]]
     watched.learner.flush()
@@ -230,7 +236,7 @@ def test_a_node_that_is_there_twice_changes_no_prediction(seed: int) -> None:
         np.testing.assert_allclose(said(nodes), once, rtol=1e-9)
 
 
-@pytest.mark.parametrize("banks", [("ridge", "linear"), ("amf",)])
+@pytest.mark.parametrize("banks", [("ridge", "neighbours"), ("linear",), ("amf",)])
 def test_a_restored_learner_goes_on_bit_for_bit(banks: tuple[str, ...]) -> None:
     samples = joined(fleet(nodes=3, steps=30))
     one, two = Learner(pool(banks)), Learner(pool(banks))

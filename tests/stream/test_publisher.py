@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from estimator.arrays import Floats, State
+from estimator.arrays import State
 from estimator.artifact import decode, encode
+from estimator.batch import Batch
 from estimator.errors import StoreError
 from estimator.frozen import FrozenPolynomials
 from estimator.machine import UNKNOWN_MACHINE
@@ -125,8 +126,8 @@ class Lost:
     def __init__(self, features: Sequence[str], components: Sequence[str]) -> None:
         self._shape = (1, 1 + len(features), len(components))
 
-    def learn_many(self, rows: Floats, watts: Floats, at_seconds: float) -> None:
-        pass
+    def learn_rounds(self, batch: Batch) -> list[FrozenPolynomials]:
+        return [self.freeze()] * len(batch)
 
     def freeze(self) -> FrozenPolynomials:
         features = self._shape[1] - 1
@@ -150,7 +151,9 @@ def test_a_model_that_cannot_be_an_artifact_holds_up_nothing(
         fleet(nodes=1, steps=20, restless=False), Pool({"x": ("cpu_cycles",)}, {"lost": Lost})
     )
     ((key, model), *_) = lost.learner.models.items()
-    shard.learner.models = {key: model, **shard.learner.models}
+    others = dict(shard.learner.models)
+    shard.learner.models.clear()
+    shard.learner.models.update({key: model, **others})
     publisher = Publisher(models)
     assert publisher.publish(shard) == 4
     assert caplog.text.count("is not published") == 1

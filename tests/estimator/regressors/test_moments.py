@@ -154,7 +154,7 @@ def test_shards_add_up_to_the_joined_stream(seed: int) -> None:
             if place % 2 == number:
                 shard.add(row[None], watts[None], float(at))
         shard._forget(float(data.at_seconds[-1]))
-        shard._widen(data.rows.max(axis=0))
+        shard._rescale(joined.scales)
         shards.append(shard)
     for one, other in zip(shards, shards[::-1], strict=True):
         np.testing.assert_allclose(one.a + other.a, joined.a, rtol=1e-12)

@@ -21,22 +21,24 @@ def learned(data: Samples) -> RidgeBank:
 
 def test_names_its_experts_in_their_order() -> None:
     bank = RidgeBank(2, 1, half_lives_seconds=(40.0, 300.0))
-    assert bank.names == ("ridge1-40s", "ridge1-300s", "ridge2-40s", "ridge2-300s")
+    assert bank.names == ("ridge-40s", "ridge-300s", "level-300s")
     bank.learn_many(np.ones((1, 2)), np.ones((1, 1)), 0.0)
     assert bank.freeze().predict_many(np.ones((5, 2))).shape == (5, len(bank.names), 1)
 
 
-def test_experts_are_the_lines_and_the_curves_of_their_sums() -> None:
+def test_experts_are_the_curves_of_their_sums() -> None:
     data = samples(1)
     said = learned(data).freeze().predict_many(data.rows)
     moments = Moments(3, 2, HALF_LIVES_SECONDS, order=2)
     for row, watts, at in zip(*data, strict=True):
         moments.add(row[None], watts[None], float(at))
     terms = moments.expansion.expand(data.rows / moments.frozen_scales())
-    lines, curves = moments.solve(PENALTY)
+    _, curves = moments.solve(PENALTY)
     for number in range(len(HALF_LIVES_SECONDS)):
-        np.testing.assert_allclose(said[:, number], terms[:, :4] @ lines[number], rtol=1e-9)
-        np.testing.assert_allclose(said[:, number + 3], terms @ curves[number], rtol=1e-9)
+        np.testing.assert_allclose(said[:, number], terms @ curves[number], rtol=1e-9)
+    # The last is the longest remembering one, at a height of its own.
+    apart = said[:, -1] - terms @ curves[int(np.argmax(HALF_LIVES_SECONDS))]
+    np.testing.assert_allclose(apart, np.tile(apart[:1], (len(apart), 1)), rtol=1e-6)
 
 
 def test_what_was_frozen_stays_as_it_was() -> None:
@@ -86,8 +88,11 @@ class TestLines:
         data = samples(2)
         bank = learned(data)
         bias, weights, scales = bank.lines(np.full(2, np.inf))
-        longest = int(np.argmax(HALF_LIVES_SECONDS))
-        said = bank.freeze().predict_many(data.rows)[:, longest]
+        moments = Moments(3, 2, (max(HALF_LIVES_SECONDS),), order=1)
+        for row, watts, at in zip(*data, strict=True):
+            moments.add(row[None], watts[None], float(at))
+        terms = moments.expansion.expand(data.rows / moments.frozen_scales())
+        said = terms @ moments.solve(PENALTY)[0][0]
         np.testing.assert_allclose(bias + data.rows / scales @ weights, said, rtol=1e-6)
 
     def test_a_negative_ceiling_is_none(self) -> None:

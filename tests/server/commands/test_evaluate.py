@@ -92,9 +92,9 @@ def test_the_experts_are_a_matter_of_settings(
     monkeypatch.setenv("WATTSTREAM_EXPERTS", "linear")
     linear = _report(wattstream("evaluate", "trace.csv", "--json").out)["components"]
     assert linear["package"]["mae"] != both["package"]["mae"]
-    flags = ("--experts", "ridge", "--experts", "linear")
+    flags = ("--experts", "ridge", "--experts", "neighbours")
     assert _report(wattstream("evaluate", "trace.csv", "--json", *flags).out)["components"] == both
-    commas = ("--experts", "ridge, linear")
+    commas = ("--experts", "ridge, neighbours")
     assert _report(wattstream("evaluate", "trace.csv", "--json", *commas).out)["components"] == both
 
 
@@ -152,3 +152,27 @@ def test_a_file_that_is_not_there(wattstream: Run) -> None:
         2,
         "nowhere.csv cannot be read: No such file or directory",
     )
+
+
+def test_baselines_stand_beside_the_model(wattstream: Run, tmp_path: Path) -> None:
+    write_trace(tmp_path / "trace.csv")
+    report = _report(wattstream("evaluate", "trace.csv", "--compare", "--json").out)
+    names = list(report["baselines"])
+    assert names[0] == "last value"
+    assert len(names) == 5
+    for found in report["baselines"].values():
+        assert set(found["components"]) == set(report["components"])
+        assert found["samples"] == report["samples"]
+    table = wattstream("evaluate", "trace.csv", "--compare").out.splitlines()
+    assert table[0].split("\t")[:3] == ["component", "model", "MAE W"]
+    assert sum(line.startswith("package\t") for line in table) == 1 + len(names)
+
+
+def test_its_course_is_drawn(wattstream: Run, tmp_path: Path) -> None:
+    write_trace(tmp_path / "trace.csv", rows=200)
+    assert wattstream("evaluate", "trace.csv", "--plot", "course.png").status == 0
+    assert (tmp_path / "course.png").read_bytes().startswith(b"\x89PNG")
+    for name, said in (("course.doc", "doc"), ("none/course.png", "none")):
+        found = wattstream("evaluate", "trace.csv", "--plot", name)
+        assert found.status == 2
+        assert said in found.err

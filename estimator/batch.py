@@ -1,0 +1,84 @@
+"""Rounds that a model learns one after the other in one go.
+
+A live model gets one round at a time; a replay has many waiting. What takes numpy a microsecond a
+call is done once for many rounds; what depends on the round before goes round by round. Nothing
+that comes out, down to the last bit, depends on how rounds were batched: so sums run in one order,
+and a product of matrices has the shape of its own round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.arrays import Floats
+
+
+class Round(NamedTuple):
+    """Samples that are learned together: rows [K, F] and watts [K, C] at an event time (ms)."""
+
+    rows: Floats
+    watts: Floats
+    at: int
+
+
+class Batch:
+    """B rounds: their rows [R, F] and watts [R, C] one after another, and where each begins."""
+
+    def __init__(self, rounds: Sequence[Round]) -> None:
+        self.at = [one.at for one in rounds]
+        self.sizes = [len(one.rows) for one in rounds]
+        if len(rounds) == 1:
+            self.rows, self.watts = rounds[0].rows, rounds[0].watts
+        else:
+            self.rows = np.concatenate([one.rows for one in rounds])
+            self.watts = np.concatenate([one.watts for one in rounds])
+        self.starts = [0]
+        for size in self.sizes:
+            self.starts.append(self.starts[-1] + size)
+        self.alone = self.starts[-1] == len(rounds)
+        """Whether every round has one row only."""
+        self.round_of_row: NDArray[np.intp] = np.repeat(np.arange(len(rounds)), self.sizes)
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def parts(self) -> list[slice]:
+        """The rows of each round."""
+        return [slice(*ends) for ends in pairwise(self.starts)]
+
+    def part(self, number: int) -> slice:
+        """The rows of one round."""
+        return slice(self.starts[number], self.starts[number + 1])
+
+    def least(self, values: Floats) -> Floats:
+        """The least of each round's rows: [R, X] to [B, X]."""
+        return values if self.alone else np.minimum.reduceat(values, self.starts[:-1])
+
+    def greatest(self, values: Floats) -> Floats:
+        """The greatest of each round's rows: [R, X] to [B, X]."""
+        return values if self.alone else np.maximum.reduceat(values, self.starts[:-1])
+
+    def means(self, values: Floats) -> Floats:
+        """The mean of each round's rows: [R, ...] to [B, ...]."""
+        if self.alone:
+            return values
+        sums = [np.add.reduce(values[part], axis=0) for part in self.parts()]
+        counts = np.array(self.sizes, dtype=np.float64)
+        means: Floats = np.array(sums) / counts.reshape(-1, *[1] * (values.ndim - 1))
+        return means
+
+    def times(self, terms: Floats, matrices: Floats) -> Floats:
+        """Each round's terms times its own matrix: [R, D] and [B, D, X] to [R, X]."""
+        if self.alone:
+            product: Floats = np.matmul(terms[:, None, :], matrices)[:, 0]
+            return product
+        found = [
+            np.matmul(terms[part], matrix)
+            for part, matrix in zip(self.parts(), matrices, strict=True)
+        ]
+        return np.concatenate(found)
