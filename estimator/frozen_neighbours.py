@@ -24,6 +24,8 @@ EXPERTS: Final = ("neighbours", "recent-neighbours", "recent-alone")
 """Neighbours of the whole window and of its recent part, moved along the curve; the latter as
 they are."""
 
+_CANDIDATES: Final = 32
+"""So many of the nearest are picked for the models of all ages."""
 _ORDER: Final = 2
 _CLOSEST: Final = 1e-9
 """Squares of distances below that are no distance: they would make one neighbour everything."""
@@ -154,26 +156,57 @@ def _nearest(asked: Sequence[FrozenNeighbours], scaled: Floats) -> Indices:
 
 def _look(asked: Sequence[FrozenNeighbours], scaled: NDArray[np.float32]) -> Indices:
     """The same [Q, 2, k] for experts that look at one chunk by the same scales."""
-    found = np.empty((len(asked), 2, NEAREST), dtype=np.intp)
     start, stop = min(one.start for one in asked), max(one.stop for one in asked)
     columns = asked[0].chunk.scaled(asked[0].scales, stop)[:, start:stop]
-    apart = np.zeros((len(asked), stop - start), dtype=np.float32)
+    # The models of several ages are asked about one row after the other: one comparison for them.
+    new = np.ones(len(asked), dtype=np.bool_)
+    new[1:] = (scaled[1:] != scaled[:-1]).any(axis=1)
+    rows = scaled[new]
+    apart = np.zeros((len(rows), stop - start), dtype=np.float32)
     step = np.empty_like(apart)
     for feature in range(len(columns)):
-        np.subtract(columns[feature], scaled[:, feature, None], out=step)
+        np.subtract(columns[feature], rows[:, feature, None], out=step)
         step *= step
         apart += step
-    for number, one in enumerate(asked):
-        begin, end = one.start - start, one.stop - start
-        recent = max(begin, end - RECENT)
-        found[number, 0] = one.start + _least(apart[number, begin:end])
-        found[number, 1] = start + recent + _least(apart[number, recent:end])
+    ends = np.array([(one.start, one.stop) for one in asked]) - start
+    recent = np.maximum(ends[:, 0], ends[:, 1] - RECENT)
+    of_row = np.cumsum(new) - 1
+    found = np.empty((len(asked), 2, NEAREST), dtype=np.intp)
+    found[:, 0] = _least(apart, of_row, ends[:, 0], ends[:, 1])
+    found[:, 1] = _least(apart, of_row, recent, ends[:, 1])
+    return found + start
+
+
+def _least(apart: NDArray[np.float32], of_row: Indices, begins: Indices, ends: Indices) -> Indices:
+    """For each question the places of the least between its ends, of its row of distances: [Q, k].
+
+    Candidates are picked once a row. Where they cannot tell which the least of one question are,
+    because too few lie between its ends or some are equal, that question's part is searched: so
+    what is found depends on the question alone.
+    """
+    first, last = int(begins.min()), int(ends.max())
+    apart = apart[:, first:last]
+    if apart.shape[1] > _CANDIDATES:
+        some = apart.argpartition(_CANDIDATES - 1, axis=1)[:, :_CANDIDATES]
+        near = np.take_along_axis(apart, some, axis=1)[of_row]
+        places = some[of_row] + first
+        near[(places < begins[:, None]) | (places >= ends[:, None])] = np.inf
+        order = near.argsort(axis=1)[:, : NEAREST + 1]
+        found = np.take_along_axis(places, order[:, :NEAREST], axis=1)
+        least = np.take_along_axis(near, order[:, NEAREST - 1 :], axis=1)
+        unsure = np.flatnonzero(~(least[:, 0] < least[:, 1]) | np.isinf(least[:, 1]))
+    else:
+        found = np.empty((len(of_row), NEAREST), dtype=np.intp)
+        unsure = np.arange(len(of_row))
+    for question in unsure.tolist():
+        begin, end = begins[question], ends[question]
+        found[question] = begin + _searched(apart[of_row[question], begin - first : end - first])
     return found
 
 
-def _least(apart: NDArray[np.float32]) -> Indices:
+def _searched(apart: NDArray[np.float32]) -> Indices:
     if len(apart) > NEAREST:
-        return np.argpartition(apart, NEAREST - 1)[:NEAREST]
+        return apart.argpartition(NEAREST - 1)[:NEAREST]
     places = np.zeros(NEAREST, dtype=np.intp)
     places[: len(apart)] = np.arange(len(apart))
     return places
