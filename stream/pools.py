@@ -33,7 +33,9 @@ BANKS: Final[Mapping[str, BankMaker]] = {
 }
 """Every bank of experts by the name that settings use."""
 
-DEFAULT_BANKS: Final = ("ridge", "neighbours")
+DEFAULT_BANKS: Final = ("ridge",)
+ACCURATE_BANKS: Final = ("ridge", "neighbours")
+"""Nearer to what is measured, and slower to learn and to ask: see decision 22."""
 
 
 def pool(
