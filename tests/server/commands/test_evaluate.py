@@ -88,15 +88,15 @@ def test_the_experts_are_a_matter_of_settings(
     wattstream: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_trace(tmp_path / "trace.csv")
-    both = _report(wattstream("evaluate", "trace.csv", "--json").out)["components"]
+    alone = _report(wattstream("evaluate", "trace.csv", "--json").out)["components"]
     monkeypatch.setenv("WATTSTREAM_EXPERTS", "linear")
     linear = _report(wattstream("evaluate", "trace.csv", "--json").out)["components"]
-    assert linear["package"]["mae"] != both["package"]["mae"]
-    flags = ("--experts", "ridge")
-    assert _report(wattstream("evaluate", "trace.csv", "--json", *flags).out)["components"] == both
+    assert linear["package"]["mae"] != alone["package"]["mae"]
+    one = ("--experts", "ridge")
+    assert _report(wattstream("evaluate", "trace.csv", "--json", *one).out)["components"] == alone
     flags = ("--experts", "ridge", "--experts", "neighbours")
     more = _report(wattstream("evaluate", "trace.csv", "--json", *flags).out)["components"]
-    assert more != both
+    assert more != alone
     commas = ("--experts", "ridge, neighbours")
     assert _report(wattstream("evaluate", "trace.csv", "--json", *commas).out)["components"] == more
 
