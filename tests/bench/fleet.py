@@ -87,7 +87,8 @@ def fleet_records(
 def fill(log: Log, nodes: int, steps: int, workloads: int, partitions: int = 1) -> int:
     """Put the records of a fleet into the log; how many node samples they make."""
     log.create_topics(
-        [TopicSpec(topic, partitions) for topic in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)]
+        [TopicSpec(topic, partitions) for topic in (USAGE_TOPIC, POWER_TOPIC)]
+        + [TopicSpec(DEAD_TOPIC, 1)]
     )
     for usage, power in fleet_records(nodes, steps, workloads):
         log.append_many(USAGE_TOPIC, usage)
