@@ -69,7 +69,8 @@ class Catalog:
         found.update((slug, have.get(slug)) for slug in self._models.unreadable)
         entries = tuple(entry for _, entry in sorted(found.items()) if entry is not None)
         self._succeeded, self.last_error = True, self._error
-        self.indexes = indexes
+        if indexes != self.indexes:
+            self.indexes = indexes
         if self._error is None:
             self._warned.pop(_STORE, None)
         if len(entries) == len(self.entries) and all(map(_same, entries, self.entries)):

@@ -129,6 +129,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int, _help("Records of a live source that are kept while the log is away", ge=1, le=10**8)
     ] = 10_000
 
+    version_margin: Annotated[
+        float,
+        _help(
+            "Fraction by which a new version may be more wrong than the current one;"
+            " `inf` holds none back",
+            ge=0.0,
+        ),
+    ] = 0.05
+
     @property
     def log_url(self) -> str:
         """The log's URL, with the default filled in."""

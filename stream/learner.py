@@ -15,9 +15,13 @@ from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.recent_samples import RecentSamples
 from estimator.vocabulary import ABS_POWER
 from stream.rounds import Round
 from stream.sample import Sample
+
+RIPE_SAMPLES = 50
+"""What a model says before it has learned so many is no measure of it."""
 
 
 class Pool(NamedTuple):
@@ -55,6 +59,7 @@ class Learner:
         self._rounds: dict[tuple[str, str], Round] = {}
         self._columns: dict[tuple[str, ...], list[tuple[str, Sequence[int]]]] = {}
         self.models: dict[ModelKey, PowerModel] = {}
+        self.recent: dict[ModelKey, RecentSamples] = {}
         self.machines: dict[str, MachineSpec] = {}
         self.counts: Counter[str] = Counter()
 
@@ -93,7 +98,10 @@ class Learner:
                 if model is None:
                     self.counts["incomplete"] += len(samples)
                     continue
-                estimated = model.learn_round(rates[:, columns], watts, at)
+                rows, ripe = rates[:, columns], model.samples >= RIPE_SAMPLES
+                estimated = model.learn_round(rows, watts, at)
+                if ripe and estimated is not None:
+                    self.recent[key].note(rows, estimated, watts, at)
                 if self._observer is not None and estimated is not None:
                     nodes = [sample.node for sample in samples]
                     self._observer(Learned(key, components, nodes, at, estimated, watts))
@@ -126,6 +134,7 @@ class Learner:
             model = None
         if model is None:
             model = self.models[key] = PowerModel(features, components, self._pool.banks)
+            self.recent[key] = RecentSamples(len(features), len(components))
         return model
 
     def state(self) -> State:
@@ -149,6 +158,7 @@ class Learner:
                     "features": model.features,
                     "components": model.components,
                     "model": state_of(model),
+                    "recent": self.recent[key].state(),
                 }
                 for key, model in self.models.items()
             ],
@@ -162,7 +172,7 @@ class Learner:
             for node_type, source, saved in state["rounds"]
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
-        self.models = {}
+        self.models, self.recent = {}, {}
         for saved in state["models"]:
             banks = list(saved["model"]["banks"])
             if banks != list(self._pool.banks):
@@ -172,4 +182,8 @@ class Learner:
                 )
             model = PowerModel(saved["features"], saved["components"], self._pool.banks)
             model.restore(saved["model"])
-            self.models[ModelKey(**saved["key"])] = model
+            recent = RecentSamples(len(model.features), len(model.components))
+            if "recent" in saved:  # Earlier checkpoints have none.
+                recent.restore(saved["recent"])
+            key = ModelKey(**saved["key"])
+            self.models[key], self.recent[key] = model, recent

@@ -14,7 +14,7 @@ from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.regressors.bank import Bank
-from stream import plain
+from stream import checkpoint, plain
 from stream.learner import Learned, Learner, Pool
 from stream.pools import pool
 from stream.sample import Sample
@@ -266,3 +266,18 @@ def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
     said = "experts are ridge, linear, and the checkpoint has ridge"
     with pytest.raises(MisuseError, match=said):
         Learner(pool(("ridge", "linear"))).restore(before.state())
+
+
+def test_checkpoints_of_earlier_releases_know_nothing_of_the_last_samples() -> None:
+    learner = Learner(pool(), None)
+    for sample in joined(fleet(nodes=2, steps=60, restless=False)):
+        learner.learn_one(sample)
+    key, recent = next(iter(learner.recent.items()))
+    assert len(recent.samples.at) > 5
+    state = checkpoint.decode(checkpoint.encode(learner.state()))
+    for saved in state["models"]:
+        del saved["recent"]
+    again = Learner(pool(), None)
+    again.restore(state)
+    assert again.models[key].samples == learner.models[key].samples
+    assert len(again.recent[key].samples.at) == 0

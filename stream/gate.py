@@ -1,0 +1,184 @@
+"""The gate that a new version passes, and the way back when one turns bad.
+
+Whoever has the newest version is told what the live model says before it sees a sample: that has
+been noted of recent samples. The versions that the store keeps are asked about the same samples,
+those that they had not seen. What is compared is so the error of going on as always and that of
+having stayed with an older version.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from estimator.arrays import Floats
+from estimator.artifact import Artifact
+from estimator.comparison import FEWEST, Comparison, compare, served
+from estimator.errors import DamagedError, NotFoundError
+from estimator.frozen import FrozenModel
+from estimator.model_index import PASS, Decision, ModelIndex, Version
+from estimator.model_store import ModelStore
+from estimator.recent_samples import Samples
+
+MARGIN: Final = 0.05
+"""A version may be wrong by that fraction more than the one that it replaces."""
+LOOK_SECONDS: Final = 30.0
+"""So often (in event time) older versions are asked whether one of them would be better now."""
+REST_SECONDS: Final = 300.0
+"""After a roll-back there is none for so long (in event time)."""
+_REMEMBERED: Final = 2048
+
+_log = logging.getLogger(__name__)
+
+
+class _Verdict(NamedTuple):
+    """What was decided, of which index, and upon which comparison."""
+
+    before: ModelIndex
+    decision: Decision
+    found: Comparison | None
+
+
+class Gate:
+    """Publishes artifacts to ``models``, holds back those that are worse, goes back to better ones.
+
+    What it decides is kept in the model's index: another learner goes on from there. What it needs
+    to decide again comes with the next samples.
+    """
+
+    def __init__(self, models: ModelStore, margin: float = MARGIN) -> None:
+        self._models = models
+        self._margin = margin
+        self._frozen: OrderedDict[str, FrozenModel | None] = OrderedDict()
+        self._looked: dict[str, int] = {}
+
+    def publish(self, artifact: Artifact, samples: Samples | None) -> str:
+        """Make the artifact its model's newest version, and the current one if it may be.
+
+        ``samples`` are the model's recent ones; without any the artifact passes, unless versions
+        are held back already. Returns its digest.
+        """
+        verdicts: list[_Verdict] = []
+
+        def decide(index: ModelIndex) -> Decision:
+            verdicts.append(self._judge(index, artifact, samples))
+            return verdicts[-1].decision
+
+        name = self._models.publish(artifact, decide=decide)
+        self._remember(name, artifact.model)
+        if verdicts:
+            _tell(verdicts[-1])
+        return name
+
+    def _judge(self, index: ModelIndex, artifact: Artifact, samples: Samples | None) -> _Verdict:
+        held = index.held_since is not None
+        if samples is None:
+            return _Verdict(index, Decision(held), None)
+        current = index.served
+        found = self._against(current, samples.estimated, samples, artifact)
+        if found is not None and found.least > self._margin:
+            held = True
+        elif found is not None and found.excess <= self._margin:
+            held = False
+        if self._looks(index, artifact.manifest.at):
+            better, by = self._better(index, artifact, samples, held=held)
+            if better is not None:
+                return _Verdict(index, Decision(True, better.digest), by)
+        return _Verdict(index, Decision(held) if held else PASS, found)
+
+    def _looks(self, index: ModelIndex, at: int) -> bool:
+        """Whether it is time to ask the older versions."""
+        slug, back = index.key.slug, index.rolled_back_at
+        if back is not None and 0 <= at - back < REST_SECONDS * 1000:
+            return False
+        if 0 <= at - self._looked.get(slug, -(10**18)) < LOOK_SECONDS * 1000:
+            return False
+        self._looked[slug] = at
+        return True
+
+    def _better(
+        self, index: ModelIndex, artifact: Artifact, samples: Samples, *, held: bool
+    ) -> tuple[Version | None, Comparison | None]:
+        """The version, if any, than which what would be served now is worst, and by how much."""
+        now = samples.estimated
+        if held:
+            current = self._model(index.current)
+            if current is None or not _alike(index.served, artifact):
+                return None, None
+            samples = samples.after(index.served.at)
+            now = served(current, samples)
+        best: tuple[Version | None, Comparison | None] = None, None
+        for version in index.versions:
+            if version.held or version.digest == index.current:
+                continue
+            found = self._against(version, now, samples, artifact)
+            if found is None or found.least <= self._margin:
+                continue
+            if best[1] is None or found.excess > best[1].excess:
+                best = version, found
+        return best
+
+    def _against(
+        self, version: Version, said: Floats, samples: Samples, artifact: Artifact
+    ) -> Comparison | None:
+        """How much more wrong what was said is than that version, on what it had not seen."""
+        newer = samples.at > version.at
+        if newer.sum() < FEWEST or not _alike(version, artifact):
+            return None
+        model = self._model(version.digest)
+        if model is None:
+            return None
+        unseen = samples.after(version.at)
+        return compare(said[newer], served(model, unseen), unseen.measured, unseen.at)
+
+    def _model(self, digest: str) -> FrozenModel | None:
+        """The version's model; None if it cannot be read."""
+        if digest in self._frozen:
+            self._frozen.move_to_end(digest)
+            return self._frozen[digest]
+        try:
+            model = self._models.artifact(digest).model
+        except (DamagedError, NotFoundError) as error:
+            _log.warning("a version cannot be compared with: %s", error)
+            model = None
+        self._remember(digest, model)
+        return model
+
+    def _remember(self, digest: str, model: FrozenModel | None) -> None:
+        self._frozen[digest] = model
+        if len(self._frozen) > _REMEMBERED:
+            self._frozen.popitem(last=False)
+
+
+def _alike(version: Version, artifact: Artifact) -> bool:
+    """Whether both are asked and answer in the same way."""
+    manifest = artifact.manifest
+    return (version.features, version.components) == (manifest.features, manifest.components)
+
+
+def _tell(verdict: _Verdict) -> None:
+    """Say what has changed; what stays as it was has been said."""
+    index, (held, back), found = verdict
+    slug, was_held = index.key.slug, index.held_since is not None
+    by = "" if found is None else f" by {found.excess:.0%}, on {found.among} samples"
+    if back is not None and back != index.current:
+        to = next(version for version in index.versions if version.digest == back)
+        _log.warning(
+            "model %s is rolled back to %s: what came after it is worse%s", slug, _name(to), by
+        )
+    elif held and not was_held:
+        _log.warning(
+            "model %s: new versions are held back, %s stays current: they are worse%s",
+            slug,
+            _name(index.served),
+            by,
+        )
+    elif was_held and not held:
+        _log.info("model %s: new versions become current again, they are no worse", slug)
+
+
+def _name(version: Version) -> str:
+    when = datetime.fromtimestamp(version.at / 1000, tz=UTC)
+    return f"{version.digest[:12]} ({when:%Y-%m-%d %H:%M:%S} UTC)"
