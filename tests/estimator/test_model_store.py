@@ -149,6 +149,30 @@ def test_what_was_decided_of_an_index_that_has_changed_is_decided_again() -> Non
     assert asked[1] == models.index(SLUG).current != first
 
 
+class Pinning(InMemoryStore):
+    """Somebody pins the first version just before our next swap."""
+
+    first = ""
+
+    def swap(self, path: str, data: bytes, expected_tag: str | None) -> str:
+        if path == INDEX and self.first:
+            first, self.first = self.first, ""
+            ModelStore(self).pin(SLUG, first)
+        return super().swap(path, data, expected_tag)
+
+
+def test_a_pin_that_comes_while_a_version_is_published_holds() -> None:
+    store = Pinning()
+    models = ModelStore(store)
+    first = models.publish(made_artifact())
+    second = models.publish(made_artifact(seed=1))
+    store.first = first
+    third = models.publish(made_artifact(seed=2))
+    index = models.index(SLUG)
+    assert (index.current, index.pinned) == (first, True)
+    assert [version.digest for version in index.versions] == [first, second, third]
+
+
 def test_indexes_of_earlier_releases_are_read(store: Store, models: ModelStore) -> None:
     golden = (Path(__file__).parent / "golden" / "model-index-v1.json").read_bytes()
     store.put(INDEX, golden)
