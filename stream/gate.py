@@ -33,7 +33,7 @@ _REMEMBERED: Final = 2048
 _log = logging.getLogger(__name__)
 
 
-class _Verdict(NamedTuple):
+class Verdict(NamedTuple):
     """What was decided, of which index, and upon which comparison."""
 
     before: ModelIndex
@@ -60,7 +60,7 @@ class Gate:
         ``samples`` are the model's recent ones; without any the artifact passes, unless versions
         are held back already. Returns its digest.
         """
-        verdicts: list[_Verdict] = []
+        verdicts: list[Verdict] = []
 
         def decide(index: ModelIndex) -> Decision:
             verdicts.append(self._judge(index, artifact, samples))
@@ -72,10 +72,10 @@ class Gate:
             _tell(verdicts[-1])
         return name
 
-    def _judge(self, index: ModelIndex, artifact: Artifact, samples: Samples | None) -> _Verdict:
+    def _judge(self, index: ModelIndex, artifact: Artifact, samples: Samples | None) -> Verdict:
         held = index.held_since is not None
         if samples is None:
-            return _Verdict(index, Decision(held), None)
+            return Verdict(index, Decision(held), None)
         current = index.served
         found = self._against(current, samples.estimated, samples, artifact)
         if found is not None and found.least > self._margin:
@@ -85,8 +85,8 @@ class Gate:
         if self._looks(index, artifact.manifest.at):
             better, by = self._better(index, artifact, samples, held=held)
             if better is not None:
-                return _Verdict(index, Decision(True, better.digest), by)
-        return _Verdict(index, Decision(held) if held else PASS, found)
+                return Verdict(index, Decision(True, better.digest), by)
+        return Verdict(index, Decision(held) if held else PASS, found)
 
     def _looks(self, index: ModelIndex, at: int) -> bool:
         """Whether it is time to ask the older versions."""
@@ -158,7 +158,7 @@ def _alike(version: Version, artifact: Artifact) -> bool:
     return (version.features, version.components) == (manifest.features, manifest.components)
 
 
-def _tell(verdict: _Verdict) -> None:
+def _tell(verdict: Verdict) -> None:
     """Say what has changed; what stays as it was has been said."""
     index, (held, back), found = verdict
     slug, was_held = index.key.slug, index.held_since is not None
