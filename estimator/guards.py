@@ -59,6 +59,7 @@ class Idle:
     def __init__(self, components: int, usage: Floats) -> None:
         self._usage = usage
         self._remembered = np.empty((0, components))
+        self._outdated = False
 
     def observe(self, rows: Floats, watts: Floats, greatest: Floats) -> None:
         """Remember the watts [K, C] of rows [K, F] with hardly any of the greatest usage [F]."""
@@ -66,7 +67,13 @@ class Idle:
         if busy.all():
             return
         low = watts[~busy]
+        if self._outdated:
+            self._remembered, self._outdated = self._remembered[:0], False
         self._remembered = np.concatenate([self._remembered, low])[-REMEMBERED:]
+
+    def forget(self) -> None:
+        """Believe what is remembered only until the machine is seen near idle again."""
+        self._outdated = True
 
     def watts(self, otherwise: Floats) -> Floats:
         """Idle power [C], or ``otherwise`` where the machine was never seen near idle."""
@@ -84,8 +91,9 @@ class Idle:
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
-        return {"remembered": self._remembered}
+        return {"remembered": self._remembered, "outdated": self._outdated}
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._remembered = state["remembered"]
+        self._outdated = state.get("outdated", False)

@@ -9,9 +9,10 @@ import numpy as np
 
 from estimator.arrays import Floats, State
 from estimator.asking import ask
+from estimator.drift import Drift
 from estimator.frozen import FrozenModel, together
 from estimator.guards import Guards, Idle
-from estimator.regressors.bank import Bank, LineMaker
+from estimator.regressors.bank import Bank, Forgetter, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
@@ -45,6 +46,7 @@ class PowerModel:
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
+        self.drift = Drift(count)
         self.samples, self.clipped = 0, 0
         self.since: int | None = None
         self.current: FrozenModel | None = None
@@ -84,7 +86,17 @@ class PowerModel:
         self.recent.add(horizons, terms, at / 1000)
         self._weighing.update(horizons, np.abs(opinions - watts[:, None, :]), at / 1000)
         first: Floats = estimated[0]
+        wrong = np.add.reduce(np.abs(first - watts)) / len(watts)
+        if self.drift.observe(wrong, self._guards.ceiling, at) is not None:
+            self._forget()
         return first
+
+    def _forget(self) -> None:
+        """Let what comes now count at once, against all that was learned before the drift."""
+        self._idle.forget()
+        for bank in self._banks.values():
+            if isinstance(bank, Forgetter):
+                bank.forget()
 
     def _learn(self, rows: Floats, watts: Floats, at: int) -> None:
         self._guards.observe(rows, watts)
@@ -148,6 +160,7 @@ class PowerModel:
         self._weighing.absorb(other._weighing, share)
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
+        self.drift.absorb(other.drift)
         if other.since is not None:
             self.since = other.since if self.since is None else min(self.since, other.since)
         if self.current is None or (other.current and other.current.at > self.current.at):
@@ -163,6 +176,7 @@ class PowerModel:
             "snapshots": [snapshots.state() for snapshots in self._snapshots],
             "total": self.total.state(),
             "recent": self.recent.state(),
+            "drift": self.drift.state(),
             "samples": self.samples,
             "clipped": self.clipped,
             "since": self.since,
@@ -187,6 +201,8 @@ class PowerModel:
             snapshots.restore(saved)
         self.total.restore(state["total"])
         self.recent.restore(state["recent"])
+        if "drift" in state:  # Checkpoints of before have none.
+            self.drift.restore(state["drift"])
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.since = state["since"]
         current = state["current"]

@@ -99,6 +99,16 @@ FAMILIES: Final = (
         ("topic", "partition"),
     ),
     Family(
+        "wattstream_model_drifts_total",
+        "Times that the model's errors were seen to rise for good, and it forgot.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
+        "wattstream_model_last_drift_timestamp_seconds",
+        "Event time of the model's last drift.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
         "wattstream_learner_lag_records",
         "Records in the log that the learner has not read yet.",
         ("topic", "partition"),

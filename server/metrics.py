@@ -129,6 +129,12 @@ def _shard_values(shard: ShardStatus) -> Iterator[Values]:
         yield "wattstream_learner_dropped_total", (reason, partition), float(count)
     for topic, count in shard.dead_letters.items():
         yield "wattstream_learner_dead_letters_total", (topic, partition), float(count)
+    for drift in shard.drifts:
+        key = drift.key
+        labels = (key.node_type, key.source, key.output_type, key.feature_group, partition)
+        yield "wattstream_model_drifts_total", labels, float(drift.count)
+        if drift.at is not None:
+            yield "wattstream_model_last_drift_timestamp_seconds", labels, drift.at
 
 
 class MetricsApi:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 from msgspec.structs import asdict
 
 from estimator.arrays import Floats, State
+from estimator.drift import Drift
 from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
@@ -18,6 +20,8 @@ from estimator.model_key import ModelKey
 from estimator.vocabulary import ABS_POWER
 from stream.rounds import Round
 from stream.sample import Sample
+
+_log = logging.getLogger(__name__)
 
 
 class Pool(NamedTuple):
@@ -47,6 +51,19 @@ def _node_type(machine: MachineSpec) -> str:
     return machine.node_type
 
 
+def _say_drift(key: ModelKey, model: PowerModel) -> None:
+    last = model.drift.last
+    if last is not None:
+        _log.info(
+            "drift of %s: its error of %s rose from %.2f to %.2f W; what it learned before "
+            "counts less from now on",
+            key.slug,
+            model.components[last.component],
+            last.before,
+            last.after,
+        )
+
+
 class Learner:
     """All models of a shard, and the rounds under way."""
 
@@ -71,6 +88,10 @@ class Learner:
             current = self._rounds[place] = Round()
         current.add(sample)
 
+    def drifts(self) -> list[tuple[ModelKey, Drift]]:
+        """How often each model has drifted, and when last. Any thread may ask."""
+        return [(key, model.drift) for key, model in list(self.models.items())]
+
     def flush(self) -> None:
         """Learn the rounds under way: no sample will come any more."""
         for place, current in sorted(self._rounds.items()):
@@ -93,7 +114,10 @@ class Learner:
                 if model is None:
                     self.counts["incomplete"] += len(samples)
                     continue
+                drifts = model.drift.count
                 estimated = model.learn_round(rates[:, columns], watts, at)
+                if model.drift.count > drifts:
+                    _say_drift(key, model)
                 if self._observer is not None and estimated is not None:
                     nodes = [sample.node for sample in samples]
                     self._observer(Learned(key, components, nodes, at, estimated, watts))

@@ -42,6 +42,15 @@ class Bank(Protocol):
 
 
 @runtime_checkable
+class Forgetter(Protocol):
+    """A bank with long memories that can be cut short."""
+
+    def forget(self) -> None:
+        """Have the past weigh as little in the long memories as in the shortest."""
+        ...
+
+
+@runtime_checkable
 class LineMaker(Protocol):
     """A bank that can say what it knows as a line without negative coefficients."""
 

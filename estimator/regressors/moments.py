@@ -45,6 +45,17 @@ class Moments:
         self.a += terms.T @ terms
         self.b += terms.T @ targets
 
+    def forget(self) -> None:
+        """Scale the sums of each half-life down to the weight that the shortest one's have.
+
+        What they know of rarely seen features stays, but new samples soon outweigh it.
+        """
+        weight = self.a[:, 0, 0]
+        shortest = weight[int(np.argmin(self.half_lives))]
+        kept = np.minimum(1.0, shortest / np.where(weight > 0, weight, 1.0))
+        self.a *= kept[:, None, None]
+        self.b *= kept[:, None, None]
+
     def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Coefficients of the linear and of the full terms: [H, 1+F, C] and [H, D, C].
 

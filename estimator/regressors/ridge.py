@@ -49,6 +49,10 @@ class RidgeBank:
             raise TypeError(f"{type(other).__name__} is no RidgeBank")
         self._moments.absorb(other._moments)
 
+    def forget(self) -> None:
+        """Have the past weigh as little in the long half-lives' sums as in the shortest's."""
+        self._moments.forget()
+
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """A line for Kepler: bias [C] up to ``ceiling_bias``, weights [F, C], scales [F].
 

@@ -113,3 +113,18 @@ def test_idle_goes_on_from_its_state(count: int) -> None:
         each.observe(np.array([[0.0, 0.0]]), np.array([[3.0]]), GREATEST)
     assert plain.dump(again.state()) == plain.dump(idle.state())
     assert np.array_equal(again.watts(OTHERWISE), idle.watts(OTHERWISE))
+
+
+def test_after_a_drift_the_old_idle_power_counts_until_the_new_is_seen() -> None:
+    idle = idle_of([40.0] * REMEMBERED)
+    idle.forget()
+    assert idle.watts(OTHERWISE).tolist() == [40.0]
+    busy = np.array([[900.0, 3000.0]])
+    idle.observe(busy, np.array([[200.0]]), GREATEST)
+    assert idle.watts(OTHERWISE).tolist() == [40.0]
+    again = Idle(1, USAGE)
+    again.restore(plain.load(plain.dump(idle.state())))
+    for each in (idle, again):
+        for watts in (55.0, 56.0, 54.0):
+            each.observe(np.array([[0.0, 3000.0]]), np.array([[watts]]), GREATEST)
+        assert 54.0 <= each.watts(OTHERWISE)[0] <= 56.0

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, Status
 from tests.server.conftest import Serve
-from tests.server.fakes import STATUS, FakeProvider, make_entry
+from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -140,3 +140,14 @@ def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> No
         for name, kind, labels, meaning in rows
     }
     assert documented == {(one.name, one.kind, one.labels, one.help) for one in FAMILIES}
+
+
+def test_the_drifts_of_each_model(serve: Serve) -> None:
+    series = _series(serve(provider=FakeProvider()).get("/metrics"))
+    labels = {"node_type": "xeon", "energy_source": "rapl-sysfs", "output_type": "AbsPower"}
+    drifted = frozenset({**labels, "feature_group": "Basic", "partition": "0"}.items())
+    steady = frozenset({**labels, "feature_group": "CPUTime", "partition": "0"}.items())
+    assert series["wattstream_model_drifts_total", drifted] == 2
+    assert series["wattstream_model_drifts_total", steady] == 0
+    assert series["wattstream_model_last_drift_timestamp_seconds", drifted] == AT / 1000 - 60
+    assert ("wattstream_model_last_drift_timestamp_seconds", steady) not in series

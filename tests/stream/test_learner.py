@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -266,3 +267,20 @@ def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
     said = "experts are ridge, linear, and the checkpoint has ridge"
     with pytest.raises(MisuseError, match=said):
         Learner(pool(("ridge", "linear"))).restore(before.state())
+
+
+def test_a_drift_is_counted_and_said_with_the_error_before_and_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    learner = Learner(pool(("ridge",), {"one": ("x",)}))
+    rng = np.random.default_rng(1)
+    with caplog.at_level("INFO", "stream.learner"):
+        for step, load in enumerate(rng.uniform(0, 1, 700)):
+            idle = 20.0 if step < 600 else 35.0
+            learner.learn_one(sample(3 * step, idle + 40 * load + rng.normal(0, 0.3), x=load))
+        learner.flush()
+    ((key, drift),) = learner.drifts()
+    assert drift.count == 1
+    (record,) = caplog.records
+    assert key.slug in record.getMessage()
+    assert re.search(r"its error of package rose from 0\.\d\d to \d+\.\d\d W", record.getMessage())
