@@ -15,6 +15,7 @@ from estimator.guards import Guards, Idle
 from estimator.regressors.bank import Bank, Forgetter, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
+from estimator.strangers import Stranger, StrangerScores
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
 from estimator.weighing import Weighing
 
@@ -46,7 +47,7 @@ class PowerModel:
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
-        self.drift = Drift(count)
+        self.drift, self.strangers = Drift(count), StrangerScores(count)
         self.samples, self.clipped = 0, 0
         self.since: int | None = None
         self.current: FrozenModel | None = None
@@ -70,6 +71,19 @@ class PowerModel:
         """
         estimated = self._score(rows, watts, at)
         self._learn(rows, watts, at)
+        return estimated
+
+    def score_strangers(
+        self, kind: Stranger, rows: Floats, watts: Floats, at: int
+    ) -> Floats | None:
+        """Predict rows [K, F] of nodes that are not to be learned from; score against watts [K, C].
+
+        Returns what was predicted, [K, C]; None before the first round.
+        """
+        if self.current is None:
+            return None
+        estimated = self.current.predict_many(rows)
+        self.strangers.update(kind, estimated, watts, at / 1000)
         return estimated
 
     def _score(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
@@ -161,6 +175,7 @@ class PowerModel:
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
         self.drift.absorb(other.drift)
+        self.strangers.absorb(other.strangers)
         if other.since is not None:
             self.since = other.since if self.since is None else min(self.since, other.since)
         if self.current is None or (other.current and other.current.at > self.current.at):
@@ -177,6 +192,7 @@ class PowerModel:
             "total": self.total.state(),
             "recent": self.recent.state(),
             "drift": self.drift.state(),
+            "strangers": self.strangers.state(),
             "samples": self.samples,
             "clipped": self.clipped,
             "since": self.since,
@@ -201,8 +217,9 @@ class PowerModel:
             snapshots.restore(saved)
         self.total.restore(state["total"])
         self.recent.restore(state["recent"])
-        if "drift" in state:  # Checkpoints of before have none.
+        if "drift" in state:  # Checkpoints of before have neither.
             self.drift.restore(state["drift"])
+            self.strangers.restore(state["strangers"])
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.since = state["since"]
         current = state["current"]

@@ -17,7 +17,9 @@ from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.strangers import Stranger
 from estimator.vocabulary import ABS_POWER
+from stream.holdout import Nodes
 from stream.rounds import Round
 from stream.sample import Sample
 
@@ -44,6 +46,9 @@ class Learned(NamedTuple):
 
 Observer = Callable[[Learned], None]
 
+_Part = tuple[Stranger | None, tuple[str, ...], tuple[str, ...]]
+"""What kind of strangers the nodes are, features, and components."""
+
 
 @lru_cache(maxsize=1024)
 def _node_type(machine: MachineSpec) -> str:
@@ -51,9 +56,14 @@ def _node_type(machine: MachineSpec) -> str:
     return machine.node_type
 
 
-def _say_drift(key: ModelKey, model: PowerModel) -> None:
+def _taught(
+    key: ModelKey, model: PowerModel, rows: Floats, watts: Floats, at: int
+) -> Floats | None:
+    """Teach a model a round; what it said before. If it has drifted, that is said in the log."""
+    drifts = model.drift.count
+    estimated = model.learn_round(rows, watts, at)
     last = model.drift.last
-    if last is not None:
+    if last is not None and model.drift.count > drifts:
         _log.info(
             "drift of %s: its error of %s rose from %.2f to %.2f W; what it learned before "
             "counts less from now on",
@@ -62,6 +72,7 @@ def _say_drift(key: ModelKey, model: PowerModel) -> None:
             last.before,
             last.after,
         )
+    return estimated
 
 
 class Learner:
@@ -70,6 +81,7 @@ class Learner:
     def __init__(self, pool: Pool, observer: Observer | None = None) -> None:
         self._pool, self._observer = pool, observer
         self._rounds: dict[tuple[str, str], Round] = {}
+        self._nodes: dict[tuple[str, str], Nodes] = {}
         self._columns: dict[tuple[str, ...], list[tuple[str, Sequence[int]]]] = {}
         self.models: dict[ModelKey, PowerModel] = {}
         self.machines: dict[str, MachineSpec] = {}
@@ -101,26 +113,44 @@ class Learner:
     def _learn_round(self, place: tuple[str, str], over: Round) -> None:
         node_type, source = place
         # Nodes of one type mostly report alike: then there is one part, as long as the round.
-        parts: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Sample]] = {}
-        for sample in over.samples:
-            parts.setdefault((sample.features, sample.components), []).append(sample)
+        roles = self._nodes.setdefault(place, Nodes()).roles(over.samples)
+        parts: dict[_Part, list[Sample]] = {}
+        for sample, role in zip(over.samples, roles, strict=True):
+            parts.setdefault((role, sample.features, sample.components), []).append(sample)
         at = max(sample.end for sample in over.samples)
-        for (features, components), samples in parts.items():
+        # Strangers first: they are asked about before the others teach.
+        for part, samples in sorted(parts.items(), key=lambda item: item[0][0] is None):
+            role, features, components = part
             rates = np.array([sample.rates for sample in samples])
             watts = np.array([sample.watts for sample in samples])
             for group, columns in self._groups_of(features):
                 key = ModelKey(node_type, source, ABS_POWER, group)
-                model = self._model(key, [features[column] for column in columns], components)
-                if model is None:
-                    self.counts["incomplete"] += len(samples)
-                    continue
-                drifts = model.drift.count
-                estimated = model.learn_round(rates[:, columns], watts, at)
-                if model.drift.count > drifts:
-                    _say_drift(key, model)
+                if role is not None:
+                    estimated = self._score(role, key, components, rates[:, columns], watts, at)
+                else:
+                    model = self._model(key, [features[column] for column in columns], components)
+                    if model is None:
+                        self.counts["incomplete"] += len(samples)
+                        continue
+                    estimated = _taught(key, model, rates[:, columns], watts, at)
                 if self._observer is not None and estimated is not None:
                     nodes = [sample.node for sample in samples]
                     self._observer(Learned(key, components, nodes, at, estimated, watts))
+
+    def _score(
+        self,
+        role: Stranger,
+        key: ModelKey,
+        components: tuple[str, ...],
+        rows: Floats,
+        watts: Floats,
+        at: int,
+    ) -> Floats | None:
+        """What a model says of strangers, which is scored; None if there is no such model yet."""
+        model = self.models.get(key)
+        if model is None or model.components != components:
+            return None
+        return model.score_strangers(role, rows, watts, at)
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
         """The feature groups that these features satisfy, and where each group's features are."""
@@ -157,6 +187,7 @@ class Learner:
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            "nodes": [[*place, nodes.state()] for place, nodes in self._nodes.items()],
             **self._models_state(PowerModel.state),
         }
 
@@ -184,6 +215,10 @@ class Learner:
         self._rounds = {
             (node_type, source): Round.restore(saved)
             for node_type, source, saved in state["rounds"]
+        }
+        self._nodes = {
+            (node_type, source): Nodes.restore(saved)
+            for node_type, source, saved in state.get("nodes", [])
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
         self.models = {}

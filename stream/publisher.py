@@ -34,6 +34,7 @@ def artifact_of(
             str(horizon): dict(as_json(model.recent.errors(place, number)))
             for place, horizon in enumerate(HORIZONS)
         }
+        | model.strangers.errors(number)
         for number, component in enumerate(model.components)
     }
     manifest = Manifest(

@@ -380,3 +380,16 @@ def test_messages_stay_short_in_a_large_catalog(models: ModelStore, catalog: Cat
     with pytest.raises(NoModelError) as caught:
         chosen(catalog, metrics=("x" * 10_000,) * 1000)
     assert len(str(caught.value)) < 2000
+
+
+def test_for_machines_without_meters_the_transfer_error_decides(
+    models: ModelStore, catalog: Catalog
+) -> None:
+    cautious = models.publish(made_artifact(mae={"300": 3.0, "transfer": 4.0}))
+    models.publish(made_artifact(group="Basic", mae={"300": 1.0, "transfer": 9.0}))
+    unscored = models.publish(made_artifact(group="CPUTime", mae={"300": 5.0}))
+    catalog.refresh()
+    assert chosen(catalog).manifest.key.feature_group == "Basic"
+    assert chosen(catalog, unmetered=True).digest == cautious
+    # One that was never scored on strangers is taken at its served error.
+    assert chosen(catalog, unmetered=True, metrics=("bpf_cpu_time_ms",)).digest == unscored

@@ -14,6 +14,13 @@ from server.status import LearnerStatus, Status
 from tests.server.conftest import Serve
 from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
 
+_WITHOUT_SERIES = {
+    "wattstream_model_r2_ratio",
+    "wattstream_model_transfer_mae_watts",
+    "wattstream_model_first_contact_mae_watts",
+}
+"""Families of which the model of these tests has no values."""
+
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -115,9 +122,7 @@ def test_openmetrics_for_those_who_ask(serve: Serve) -> None:
     families: list[Metric] = list(
         open_metrics(response.text)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     )
-    assert len(families) == len(
-        {_base(family.name) for family in FAMILIES} - {"wattstream_model_r2_ratio"}
-    )
+    assert len(families) == len({_base(family.name) for family in FAMILIES} - _WITHOUT_SERIES)
 
 
 def _base(name: str) -> str:
@@ -151,3 +156,20 @@ def test_the_drifts_of_each_model(serve: Serve) -> None:
     assert series["wattstream_model_drifts_total", steady] == 0
     assert series["wattstream_model_last_drift_timestamp_seconds", drifted] == AT / 1000 - 60
     assert ("wattstream_model_last_drift_timestamp_seconds", steady) not in series
+
+
+def test_errors_on_machines_that_were_not_learned_from(serve: Serve) -> None:
+    entry = make_entry()
+    for errors in entry.manifest.errors.values():
+        errors["transfer"] = {"count": 9.0, "mae": 7.5}
+    series = _series(serve(entry).get("/metrics"))
+    labels = {
+        "node_type": entry.manifest.key.node_type,
+        "energy_source": "rapl-sysfs",
+        "output_type": "AbsPower",
+        "feature_group": "BPFOnly",
+        "component": "dram",
+    }
+    assert series["wattstream_model_transfer_mae_watts", frozenset(labels.items())] == 7.5
+    assert not [name for name, _ in series if name == "wattstream_model_first_contact_mae_watts"]
+    assert not [labels for _, labels in series if ("horizon_seconds", "transfer") in labels]
