@@ -12,7 +12,8 @@ from estimator.asking import ask
 from estimator.drift import Drift
 from estimator.frozen import FrozenModel, together
 from estimator.guards import Guards, Idle
-from estimator.regressors.bank import Bank, Forgetter, LineMaker
+from estimator.kepler_curves import Curve
+from estimator.regressors.bank import Bank, CurveMaker, Forgetter, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
 from estimator.strangers import Stranger, StrangerScores
@@ -148,6 +149,13 @@ class PowerModel:
             if isinstance(bank, LineMaker):
                 return bank.lines(self._guards.floor)
         return None
+
+    def curves(self) -> dict[str, list[Curve]]:
+        """Curves for Kepler, by trainer one of each component; none if no bank can make them."""
+        for bank in self._banks.values():
+            if isinstance(bank, CurveMaker):
+                return bank.curves(self._guards.floor)
+        return {}
 
     def merged(self, others: Sequence[PowerModel]) -> PowerModel:
         """One model of what this and others, of the same key and shape, have learned.

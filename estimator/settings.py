@@ -79,7 +79,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, _help("Seconds between two checkpoints, and between two versions", gt=0.0, le=3600.0)
     ] = 5.0
     experts: Annotated[
-        tuple[str, ...], _help("Banks of experts in every model: `ridge`, `linear`, `amf`")
+        tuple[str, ...],
+        _help("Banks of experts in every model: `ridge`, `linear`, `amf`; `curves` for Kepler"),
     ] = ("ridge", "linear")
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)

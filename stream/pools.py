@@ -8,6 +8,7 @@ from typing import Final
 from estimator.errors import MisuseError
 from estimator.model import BankMaker
 from estimator.regressors.bank import Bank
+from estimator.regressors.curves import CurveBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank
 from estimator.vocabulary import FEATURE_GROUPS
@@ -22,6 +23,7 @@ BANKS: Final[Mapping[str, BankMaker]] = {
     "ridge": _ridge,
     "linear": linear_bank,
     "amf": amf_bank,
+    "curves": CurveBank,
 }
 """Every bank of experts by the name that settings use."""
 
@@ -36,6 +38,6 @@ def pool(
     unknown = [name for name in banks if name not in BANKS]
     if unknown:
         raise MisuseError(f"expert {unknown[0]!r} is unknown; known are {', '.join(BANKS)}")
-    if not banks:
+    if not set(banks) - {"curves"}:  # which has no expert
         raise MisuseError("at least one expert is needed")
     return Pool(groups, {name: BANKS[name] for name in banks})

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from estimator.arrays import Floats, State
 from estimator.frozen import FrozenExperts
+from estimator.kepler_curves import Curve
 
 
 class Bank(Protocol):
@@ -56,4 +57,13 @@ class LineMaker(Protocol):
 
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
+        ...
+
+
+@runtime_checkable
+class CurveMaker(Protocol):
+    """A bank that can say what it knows as the curves that Kepler can evaluate."""
+
+    def curves(self, greatest_at_rest: Floats) -> dict[str, list[Curve]]:
+        """By trainer a curve of each component, at rest at most ``greatest_at_rest`` [C] watts."""
         ...
