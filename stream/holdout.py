@@ -48,11 +48,12 @@ class Nodes:
     """The nodes of one type and energy source in a shard, and what each is good for now.
 
     It depends on the order of the samples alone. Those that come within the first minutes of a type
-    are its founders: nobody is known yet to whom they could be strangers.
+    are its founders: nobody is known yet to whom they could be strangers. So it is after a silence
+    of all of them.
     """
 
     def __init__(self) -> None:
-        self._began: int | None = None
+        self._began = 0
         self._known: dict[str, _Known] = {}
 
     def roles(self, samples: Sequence[Sample]) -> list[Stranger | None]:
@@ -62,7 +63,9 @@ class Nodes:
         return [self._role(sample.node, sample.end) for sample in samples]
 
     def _note(self, node: str, at: int) -> None:
-        if self._began is None:
+        latest = next(reversed(self._known.values()), None)
+        # After a silence of all, as at the very beginning, nobody is there to be a stranger to.
+        if latest is None or at - latest.last >= FIRST_CONTACT_MS:
             self._began = at
         known = self._known.pop(node, None) or _Known(at, at)
         known.last = max(at, known.last)
@@ -80,7 +83,7 @@ class Nodes:
             return None
         if is_chosen(node) and self._are_enough(at):
             return TRANSFER
-        is_founder = known.first - (self._began or 0) < FIRST_CONTACT_MS
+        is_founder = known.first - self._began < FIRST_CONTACT_MS
         if not is_founder and at - known.first < FIRST_CONTACT_MS:
             return FIRST_CONTACT
         known.taught = True

@@ -64,7 +64,8 @@ def test_the_chosen_one_of_nodes_that_do_not_report_any_more_teaches() -> None:
 def test_a_new_node_is_scored_for_five_minutes_before_it_teaches() -> None:
     nodes = Nodes()
     old, new = OTHERS[:2]
-    roles(nodes, [old])
+    for after in (0, 200_000):
+        roles(nodes, [old], after)
     begin = FIRST_CONTACT_MS + 3000
     for passed in (0, 3000, FIRST_CONTACT_MS - 1):
         assert roles(nodes, [old, new], begin + passed) == [None, FIRST_CONTACT]
@@ -86,8 +87,16 @@ def test_who_was_not_heard_of_for_hours_is_a_stranger_again() -> None:
     assert roles(nodes, [other], FORGOTTEN_MS) == [None]
     nodes = Nodes()
     roles(nodes, [one, other])
-    roles(nodes, [one], FORGOTTEN_MS)
+    for minute in range(121):
+        roles(nodes, [one], 60_000 * minute)
     assert roles(nodes, [other], FORGOTTEN_MS) == [FIRST_CONTACT]
+
+
+def test_after_a_silence_of_all_those_that_come_back_teach_at_once() -> None:
+    nodes = Nodes()
+    roles(nodes, OTHERS[:3])
+    for number, name in enumerate(OTHERS[:6]):
+        assert roles(nodes, [name], 2 * FORGOTTEN_MS + 3000 * number) == [None]
 
 
 def test_only_so_many_nodes_are_remembered() -> None:
