@@ -168,7 +168,7 @@ def test_other_arguments_or_settings_are_named_and_fresh_takes_them(collected: R
     for words, said in (
         (("--to", "1700000160"), "--to is 1700000160, and the replay in this namespace"),
         (("--nodes", "n7"), "--nodes is n7, and"),
-        (("--experts", "ridge"), "experts is ridge, and"),
+        (("--experts", "linear"), "experts is linear, and"),
         (("--lateness", "5"), "lateness is 5, and"),
     ):
         found = collected("replay", "--into", "here", *words)
