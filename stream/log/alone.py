@@ -35,3 +35,17 @@ class Alone:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class JoinedAlone:
+    """The ``join`` of a log whose groups have one member: nobody else reads it."""
+
+    def join(
+        self: Log,
+        group: str,
+        topics: Sequence[str],
+        member: str,  # noqa: ARG002 - there is no other
+        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
+    ) -> Alone:
+        """Become the only member of a group: all partitions are its own."""
+        return Alone(self, group, topics)

@@ -9,7 +9,7 @@ from operator import attrgetter
 from threading import Condition
 
 from estimator.errors import NotFoundError
-from stream.log.alone import Alone
+from stream.log.alone import JoinedAlone
 from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
@@ -17,7 +17,7 @@ from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
 from stream.log.topics import check_topic
 
 
-class MemoryLog(Closing):
+class MemoryLog(JoinedAlone, Closing):
     """A ``Log`` in memory, safe to share between threads. ``clock`` gives Unix seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -103,16 +103,6 @@ class MemoryLog(Closing):
         """How far a group has said it has come."""
         with self._changed:
             return dict(self._committed.get(group, {}))
-
-    def join(
-        self,
-        group: str,
-        topics: Sequence[str],
-        member: str,  # noqa: ARG002 - there is no other
-        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
-    ) -> Alone:
-        """Become the only member of a group: all partitions are its own."""
-        return Alone(self, group, topics)
 
     def close(self) -> None:
         """Nothing to give back; what was appended stays as long as the object does."""

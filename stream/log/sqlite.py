@@ -10,7 +10,7 @@ from typing import Final
 
 from estimator.errors import NotFoundError
 from stream.log import sqlite_partition
-from stream.log.alone import Alone
+from stream.log.alone import JoinedAlone
 from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
@@ -25,7 +25,7 @@ PRUNE_AT_MOST: Final = 512
 """Messages of a partition that one step deletes: more than are appended between two steps."""
 
 
-class SqliteLog(Closing):
+class SqliteLog(JoinedAlone, Closing):
     """A ``Log`` in one SQLite file, in WAL mode and synced at every append.
 
     An append is one transaction: it survives a kill and a power cut whole, or leaves nothing.
@@ -147,16 +147,6 @@ class SqliteLog(Closing):
                 "SELECT topic, partition, position FROM committed WHERE consumer = ?", (group,)
             )
             return {TopicPartition(topic, number): position for topic, number, position in rows}
-
-    def join(
-        self,
-        group: str,
-        topics: Sequence[str],
-        member: str,  # noqa: ARG002 - there is no other
-        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
-    ) -> Alone:
-        """Become the only member of a group: all partitions are its own."""
-        return Alone(self, group, topics)
 
     def close(self) -> None:
         """Close the file; readers close their own connections. What was appended stays."""

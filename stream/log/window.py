@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from estimator.errors import LogUnavailableError, MisuseError, NotFoundError
 from stream.complaints import Complaints
-from stream.log.alone import Alone
+from stream.log.alone import JoinedAlone
 from stream.log.closing import Closing
 from stream.log.protocol import Log, Outgoing, Reader, TopicPartition, TopicSpec
 from stream.log.window_reader import AWAY, WindowReader
@@ -24,7 +24,7 @@ class Span(NamedTuple):
     end: int
 
 
-class WindowLog(Closing):
+class WindowLog(JoinedAlone, Closing):
     """A ``Log`` that has of another one these spans, for ever: what is appended later is not there.
 
     Nothing can be appended, and commits of offsets are not passed on, so that whoever learns from
@@ -94,16 +94,6 @@ class WindowLog(Closing):
     def committed(self, group: str) -> dict[TopicPartition, int]:
         """How far a group has said it has come, in the log itself."""
         return self._log.committed(group)
-
-    def join(
-        self,
-        group: str,
-        topics: Sequence[str],
-        member: str,  # noqa: ARG002 - there is no other
-        session_seconds: float,  # noqa: ARG002 - and nobody who would wait
-    ) -> Alone:
-        """Become the only member of a group of which nobody is told."""
-        return Alone(self, group, topics)
 
     def close(self) -> None:
         """Close the log that this is a window of."""
