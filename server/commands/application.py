@@ -33,6 +33,8 @@ def make() -> typer.Typer:
         replay,
         serve,
         topics,
+        train,
+        trainer,
         up,
     )
 
@@ -45,7 +47,10 @@ def make() -> typer.Typer:
     )
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
-    for module in (up, collect, learn, serve, estimate, evaluate, replay, ask, models, topics):
+    for module in (
+        *(up, collect, learn, serve, estimate, evaluate, replay),
+        *(train, trainer, ask, models, topics),
+    ):
         name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
         if parts is None:
             app.command(name)(_command(module.run, module.SETTINGS, rows))

@@ -44,24 +44,28 @@ class PrometheusJsonSource:
     """Gives, for each time in the answer, the records that a scrape at that time would give.
 
     The nodes are those that the series' labels name, unless ``node`` names the only one. Series
-    may lack points, start late and end early. ``skipped`` counts values set aside. The answer is
-    a file, or what a file would hold, parsed; ``read_series`` says which formats it may have.
+    may lack points, start late and end early. ``skipped`` counts values set aside, ``points`` are
+    those that were read and ``polled`` those of them that records have been made of. The answer is
+    a file, or what a file would hold, parsed or as it is; ``read_series`` says which formats it may
+    have. Errors call it ``shown``.
     """
 
     def __init__(
         self,
-        answer: Path | str | Mapping[str, Any],
+        answer: Path | str | Mapping[str, Any] | msgspec.Raw,
         node: str | None = None,
         machine: MachineSpec = UNKNOWN_MACHINE,
+        shown: str = "",
     ) -> None:
-        self._answer = answer if isinstance(answer, Mapping) else Path(answer)
-        self._shown = "Prometheus answer" if isinstance(answer, Mapping) else str(answer)
+        is_file = isinstance(answer, Path | str)
+        self._answer = Path(answer) if isinstance(answer, str) else answer
+        self._shown = shown or (str(answer) if is_file else "Prometheus answer")
         if isinstance(self._answer, Path) and not self._answer.is_file():
             raise MisuseError(f"{self._shown}: there is no such file")
         self._node = node
         self._machine = machine
         self._scrapes: Iterator[_Scrape] | None = None
-        self.skipped = 0
+        self.skipped = self.points = self.polled = 0
 
     @property
     def name(self) -> str:
@@ -87,6 +91,7 @@ class PrometheusJsonSource:
             points += scrape.points
             if points >= BATCH_POINTS:
                 break
+        self.polled += points
         return batch if points else None
 
     def close(self) -> None:
@@ -95,13 +100,15 @@ class PrometheusJsonSource:
 
     def _read(self) -> Iterator[_Scrape]:
         table = read_series(self._bytes(), self._shown, SERIES, _kept)
-        self.skipped = table.skipped
+        self.skipped, self.points = table.skipped, len(table.values)
         targets = find_targets(table, self._shown, self._node)
         mappers = [KeplerMapper(node, self._machine) for node in targets.nodes]
         return _scrapes(table, targets, mappers)
 
     def _bytes(self) -> bytes:
         try:
+            if isinstance(self._answer, msgspec.Raw):
+                return self._answer
             if isinstance(self._answer, Path):
                 return self._answer.read_bytes()
             return msgspec.json.encode(self._answer)

@@ -25,6 +25,8 @@ from server.commands import (
     replay,
     serve,
     topics,
+    train,
+    trainer,
     up,
 )
 from server.main import run
@@ -33,7 +35,7 @@ FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
-    *(replay, ask, models, topics),
+    *(replay, train, trainer, ask, models, topics),
 )
 NAMES: Final = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
 SUBCOMMANDS: Final = [
