@@ -11,7 +11,8 @@ from estimator.arrays import Floats, State
 from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
 from estimator.frozen import FrozenModel
-from estimator.guards import Guards, Idle
+from estimator.guards import Guards, Idle, NoIdle
+from estimator.isolation.lowest import Lowest
 from estimator.questions import Question, Questions
 from estimator.regressors.bank import Bank, ChunkedBank, LineMaker
 from estimator.scoring import Scores
@@ -33,10 +34,17 @@ class PowerModel:
 
     Samples come in rounds: at most one of each node, so that a model of one node is scored on
     every sample before it learns it, and a model of thousands learns them together.
+
+    One of power ``above_idle`` (DynPower) answers 0 to a row of zeros, and may say as little.
     """
 
     def __init__(
-        self, features: Sequence[str], components: Sequence[str], banks: Mapping[str, BankMaker]
+        self,
+        features: Sequence[str],
+        components: Sequence[str],
+        banks: Mapping[str, BankMaker],
+        *,
+        above_idle: bool = False,
     ) -> None:
         self.features, self.components = tuple(features), tuple(components)
         count = len(self.components)
@@ -45,6 +53,10 @@ class PowerModel:
         experts = sum(len(bank.names) for bank in self._banks.values())
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
         self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
+        self._above_idle = above_idle
+        if above_idle:
+            self._guards.floor, self._idle = np.zeros(count), NoIdle(count, usage)
+        self.lowest = Lowest(count)
         self._weighing = Weighing(experts, count)
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
@@ -112,6 +124,7 @@ class PowerModel:
 
     def _learn(self, batch: Batch, complete: bool) -> Sequence[Floats | None]:
         before, seen = self._current, self._guards.seen
+        self.lowest.observe(batch.watts)
         models = self._freeze_rounds(batch)
         estimated = self._score(batch, before, models, complete)
         self._clip(batch, seen)
@@ -210,13 +223,20 @@ class PowerModel:
                 return bank.lines(self._guards.floor)
         return None
 
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats] | None:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]; or None."""
+        for bank in self._banks.values():
+            if isinstance(bank, LineMaker):
+                return bank.lines_above(level)
+        return None
+
     def merged(self, others: Sequence[PowerModel]) -> PowerModel:
         """One model of what this and others, of the same key and shape, have learned.
 
         For publishing: what adds up is added (sums of ridges, ranges, errors), the rest is mixed
         by the number of samples. It has no past, so it is not scored and does not learn on.
         """
-        made = PowerModel(self.features, self.components, self._makers)
+        made = PowerModel(self.features, self.components, self._makers, above_idle=self._above_idle)
         for model in (self, *others):
             if model.current is not None:
                 made._absorb(model)
@@ -233,6 +253,7 @@ class PowerModel:
             bank.absorb(other._banks[name], share)
         self._guards.absorb(other._guards)
         self._idle.absorb(other._idle)
+        self.lowest.absorb(other.lowest)
         self._weighing.absorb(other._weighing, share)
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
@@ -259,6 +280,7 @@ class PowerModel:
             },
             "guards": self._guards.state(),
             "idle": self._idle.state(),
+            "lowest": self.lowest.state(),
             "weighing": self._weighing.state(),
             "snapshots": [snapshots.state(chunks) for snapshots in past],
             "total": self.total.state(),
@@ -283,6 +305,7 @@ class PowerModel:
                 bank.restore(saved)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
+        self.lowest.restore(state["lowest"])
         self._weighing.restore(state["weighing"])
         for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
             snapshots.restore(kept, chunks)

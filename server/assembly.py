@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
+from estimator.isolation.choose import make_isolator
+from estimator.isolation.isolator import Isolator
+from estimator.isolation.profile import StoredProfiles
 from estimator.model_store import ModelStore
 from estimator.namespaces import FOLDER
 from estimator.settings import Settings
@@ -108,6 +111,19 @@ def store_of(settings: Settings) -> Store:
     return open_store(settings.store_url)
 
 
+def isolator_of(settings: Settings, store: Store | None = None) -> Isolator:
+    """What tells power above idle from the whole, with the idle profiles that are in the store."""
+    hints = {
+        name: list(given)
+        for name, given in (
+            ("bg_hints", settings.bg_hints),
+            ("target_hints", settings.target_hints),
+        )
+        if given
+    }
+    return make_isolator(settings.isolator, hints, None if store is None else StoredProfiles(store))
+
+
 @contextmanager
 def only_learner(settings: Settings) -> Iterator[None]:
     """Hold the data folder's learner lock: two learners would overwrite each other's checkpoints.
@@ -196,7 +212,7 @@ def make_worker(
     live: Live | None = None,
 ) -> Worker:
     """A learner of the partitions that it is given, going on from the checkpoints in the store."""
-    experts = pool(settings.experts)
+    experts = pool(settings.experts, isolator=isolator_of(settings, store))
     return Worker(
         Parts(
             log=log,
@@ -222,7 +238,7 @@ def make_replay(
         plan,
         log,
         part,
-        pool(plan.experts),
+        pool(plan.experts, isolator=isolator_of(settings, store_of(settings))),
         commit_seconds=settings.commit_interval,
         stop=stop,
     )

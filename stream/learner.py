@@ -13,10 +13,12 @@ from msgspec.structs import asdict
 import estimator.batch as learned
 from estimator.arrays import Floats, State
 from estimator.errors import MisuseError
+from estimator.isolation.isolator import Isolator
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
-from estimator.vocabulary import ABS_POWER
+from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
+from stream.dynamic import isolated
 from stream.rounds import Round
 from stream.sample import Sample
 
@@ -26,10 +28,11 @@ _MOST_ROWS: Final = 2048
 
 
 class Pool(NamedTuple):
-    """What models are made of: feature groups, and the banks of experts by name."""
+    """What models are made of: feature groups, the banks of experts by name, and the isolator."""
 
     groups: Mapping[str, tuple[str, ...]]
     banks: Mapping[str, BankMaker]
+    isolator: Isolator | None = None
 
 
 class Learned(NamedTuple):
@@ -61,6 +64,16 @@ class _Waiting(NamedTuple):
     batch: learned.Round
 
 
+class _Part(NamedTuple):
+    """Those samples of a round of some node type and energy source that report alike."""
+
+    place: tuple[str, str]
+    features: tuple[str, ...]
+    components: tuple[str, ...]
+    nodes: list[str]
+    at: int
+
+
 class Learner:
     """All models of a shard, and the rounds under way.
 
@@ -76,6 +89,11 @@ class Learner:
         self._waiting: dict[int, list[_Waiting]] = {}
         self.machines: dict[str, MachineSpec] = {}
         self.counts: Counter[str] = Counter()
+
+    @property
+    def isolator(self) -> Isolator | None:
+        """What tells power above idle from the whole; None: there is AbsPower only."""
+        return self._pool.isolator
 
     @property
     def models(self) -> dict[ModelKey, PowerModel]:
@@ -104,7 +122,6 @@ class Learner:
         self.catch_up()
 
     def _learn_round(self, place: tuple[str, str], over: Round) -> None:
-        node_type, source = place
         # Nodes of one type mostly report alike: then there is one part, as long as the round.
         parts: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Sample]] = {}
         for sample in over.samples:
@@ -113,14 +130,37 @@ class Learner:
         for (features, components), samples in parts.items():
             rates = np.array([sample.rates for sample in samples])
             watts = np.array([sample.watts for sample in samples])
-            for group, columns in self._groups_of(features):
-                key = ModelKey(node_type, source, ABS_POWER, group)
-                model = self._model(key, [features[column] for column in columns], components)
-                if model is None:
-                    self.counts["incomplete"] += len(samples)
-                    continue
-                nodes = [sample.node for sample in samples]
-                self._wait(_Waiting(model, key, nodes, learned.Round(rates[:, columns], watts, at)))
+            nodes = [sample.node for sample in samples]
+            part = _Part(place, features, components, nodes, at)
+            if self.isolator is not None and self.isolator.hints is not None:
+                self._isolate(part, samples)
+            self._teach(part, ABS_POWER, rates, watts)
+
+    def _teach(self, part: _Part, output: OutputType, rates: Floats, watts: Floats) -> None:
+        """Have the models of that output type wait for their turn with a part of a round."""
+        for group, columns in self._groups_of(part.features):
+            key = ModelKey(*part.place, output, group)
+            features = [part.features[column] for column in columns]
+            model = self._model(key, features, part.components)
+            if model is None:
+                self.counts["incomplete"] += len(part.nodes)
+                continue
+            over = learned.Round(rates[:, columns], watts, part.at)
+            self._wait(_Waiting(model, key, part.nodes, over))
+
+    def _isolate(self, part: _Part, samples: Sequence[Sample]) -> None:
+        """Teach DynPower what is above the background, by the AbsPower models as they are now."""
+        models = []
+        for group, columns in self._groups_of(part.features):
+            model = self._models.get(ModelKey(*part.place, ABS_POWER, group))
+            if model is not None and model.components == part.components:
+                if queue := self._waiting.get(id(model)):
+                    self._learn_waiting(queue)
+                models.append((model, columns))
+        found = isolated(part.features, samples, models)
+        if found is not None:
+            nodes = [part.nodes[place] for place in found.kept]
+            self._teach(part._replace(nodes=nodes), DYN_POWER, found.target, found.watts)
 
     def _wait(self, over: _Waiting) -> None:
         waiting = self._waiting.setdefault(id(over.model), [])
@@ -142,7 +182,7 @@ class Learner:
         model = waiting[0].model
         watched = self._observer is not None
         found = model.learn_rounds([over.batch for over in waiting], complete=watched)
-        if self._observer is not None:
+        if self._observer is not None and waiting[0].key.output_type == ABS_POWER:
             for over, estimated in zip(waiting, found, strict=True):
                 if estimated is not None:
                     _, watts, at = over.batch
@@ -176,20 +216,36 @@ class Learner:
             self.counts["restarted_models"] += 1
             model = None
         if model is None:
-            model = self._models[key] = PowerModel(features, components, self._pool.banks)
+            model = self._models[key] = self._new(key, features, components)
         return model
+
+    def _new(self, key: ModelKey, features: Sequence[str], components: Sequence[str]) -> PowerModel:
+        above = key.output_type == DYN_POWER
+        return PowerModel(features, components, self._pool.banks, above_idle=above)
+
+    @property
+    def _isolates(self) -> str:
+        """How the samples of DynPower's models are isolated; empty if none are learned."""
+        isolator = self.isolator
+        return "" if isolator is None or isolator.hints is None else isolator.word
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next sample."""
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            "isolates": self._isolates,
             **self._models_state(PowerModel.state),
         }
 
     def present(self) -> State:
         """What others need of the models to merge them: a state without what is under way."""
-        return {"counts": {}, "rounds": [], **self._models_state(PowerModel.present)}
+        return {
+            "counts": {},
+            "rounds": [],
+            "isolates": self._isolates,
+            **self._models_state(PowerModel.present),
+        }
 
     def _models_state(self, state_of: Callable[[PowerModel], State]) -> State:
         return {
@@ -221,6 +277,9 @@ class Learner:
                     f"experts are {', '.join(self._pool.banks)}, and the checkpoint has "
                     f"{', '.join(banks)}: name the same, or learn anew in another data folder"
                 )
-            model = PowerModel(saved["features"], saved["components"], self._pool.banks)
+            key = ModelKey(**saved["key"])
+            if key.output_type == DYN_POWER and state["isolates"] != self._isolates:
+                continue  # It learned what is above another background: it begins anew.
+            model = self._new(key, saved["features"], saved["components"])
             model.restore(saved["model"])
-            self._models[ModelKey(**saved["key"])] = model
+            self._models[key] = model

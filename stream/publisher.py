@@ -15,6 +15,7 @@ from estimator.model_key import ModelKey
 from estimator.model_store import ModelStore
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
+from stream.dynamic import dynamic_artifact
 from stream.learner import Learner
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,8 @@ class Publisher:
             artifact = artifact_of(key, machine, model, offsets)
             if artifact is not None:
                 made += self._put(artifact)
+                above = dynamic_artifact(owners[0].learner.isolator, artifact, model)
+                made += above is not None and self._put(above)
             self._published[key] = samples
         return made
 

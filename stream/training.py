@@ -20,6 +20,29 @@ Fraction = Callable[[float], None]
 """Is told now and then how much is done, from 0 to 1."""
 
 
+def learn_all(
+    source: PrometheusJsonSource,
+    shard: Shard,
+    is_wanted: Callable[[Record], bool] = lambda _record: True,
+    progress: Fraction = lambda _done: None,
+) -> None:
+    """Have the shard learn the source's records to the end, in the order of a worker's merge.
+
+    ``WattstreamError`` says why nothing can be read from the source.
+    """
+    while (records := source.poll()) is not None:
+        # All records of a time are in one poll, so that sorting a poll sorts them all.
+        for record in filter(is_wanted, sorted(records, key=_turn)):
+            topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+            # As the log would have it, but for the time of appending: what was recorded long ago
+            # has no clock of ours to be ahead of.
+            offset = shard.positions[topic]
+            message = Message(topic, 0, offset, record.at, record.node, encode(record))
+            shard.process(read(message))
+        progress(source.polled / source.points)
+    shard.learner.flush()
+
+
 class Training:
     """Learns an answer's records of some energy sources: in memory, from the first to the last.
 
@@ -45,12 +68,7 @@ class Training:
 
     def run(self, progress: Fraction = lambda _done: None) -> None:
         """Learn all that the source has; ``WattstreamError`` says why nothing can be learned."""
-        while (records := self._source.poll()) is not None:
-            # All records of a time are in one poll, so that sorting a poll sorts them all.
-            for record in sorted(records, key=_turn):
-                self._learn(record)
-            progress(self._source.polled / self._source.points)
-        self.shard.learner.flush()
+        learn_all(self._source, self.shard, self._is_wanted, progress)
         self._check()
 
     @property
@@ -58,18 +76,12 @@ class Training:
         """How many samples have been learned from."""
         return self.shard.learner.counts["samples"]
 
-    def _learn(self, record: Record) -> None:
-        topic = USAGE_TOPIC
-        if isinstance(record, PowerRecord):
-            topic = POWER_TOPIC
-            self.measured.add(canonical_source(record.source))
-            if canonical_source(record.source) not in self.energy_sources:
-                return
-        # As the log would have it, but for the time of appending: a record that is being learned
-        # again has no clock of ours to be ahead of.
-        offset = self.shard.positions[topic]
-        message = Message(topic, 0, offset, record.at, record.node, encode(record))
-        self.shard.process(read(message))
+    def _is_wanted(self, record: Record) -> bool:
+        if not isinstance(record, PowerRecord):
+            return True
+        source = canonical_source(record.source)
+        self.measured.add(source)
+        return source in self.energy_sources
 
     def _bury(self, _message: Message, reason: str) -> None:
         self.dead = self.dead or reason

@@ -67,3 +67,7 @@ class LineMaker(Protocol):
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
         ...
+
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats]:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]."""
+        ...

@@ -30,6 +30,7 @@ def make() -> typer.Typer:
         evaluate,
         learn,
         models,
+        profile,
         replay,
         serve,
         topics,
@@ -49,7 +50,7 @@ def make() -> typer.Typer:
     rows = {row.name: row for row in table()}
     for module in (
         *(up, collect, learn, serve, estimate, evaluate, replay),
-        *(train, trainer, ask, models, topics),
+        *(train, trainer, profile, ask, models, topics),
     ):
         name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
         if parts is None:

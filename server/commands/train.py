@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from estimator.errors import MisuseError, WattstreamError
-from estimator.settings import Settings
+from estimator.settings import ISOLATION_SETTINGS, Settings
 from estimator.vocabulary import SOURCE_COMPONENTS
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table, progress
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("experts",)
+SETTINGS = ("experts", *ISOLATION_SETTINGS)
 
 
 def run(
@@ -40,6 +40,10 @@ def run(
         str | None,
         typer.Option(help="kepler-model-server's trainers or banks of experts, by commas"),
     ] = None,
+    idle: Annotated[
+        Path | None,
+        typer.Option(help="What Prometheus answered of the same machine at rest, for isolators"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one object")] = False,
 ) -> int:
     """Learn models of a recorded Prometheus answer, and write them into a zip."""
@@ -47,7 +51,7 @@ def run(
     from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
-    request = _request(file, name, energy_source, trainers)
+    request = _request(settings, file, name, energy_source, trainers, idle)
     with progress(f"learning {file}") as show:
         trained = train(request, settings.experts, lambda done: show(round(done * 1000), 1000))
     path = output or Path(f"{request.name}.zip")
@@ -61,21 +65,23 @@ def run(
 
 
 def _request(
-    file: Path, name: str | None, energy_source: str | None, trainers: str | None
+    settings: Settings,
+    file: Path,
+    name: str | None,
+    energy_source: str | None,
+    trainers: str | None,
+    idle: Path | None,
 ) -> TrainRequest:
     """What the file asks for, or what is to be asked of the answer in it; flags win."""
     import msgspec
 
-    from server.training.mapped import mapped
     from server.training.request import TrainerSpec, TrainRequest, checked, decode_request
 
+    body = _body(file)
     try:
-        body = mapped(file)
         is_request = "prom_response" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WattstreamError(f"{file}: {error}") from error
-    except OSError as error:
-        raise MisuseError(f"{file}: {error.strerror or error}") from error
     if is_request:
         request = decode_request(body)
     else:
@@ -84,13 +90,39 @@ def _request(
             name=stem or "models",
             energy_source=",".join(SOURCE_COMPONENTS),
             prom_response=msgspec.Raw(body),
+            trainer=TrainerSpec(isolator=settings.isolator, isolator_args=_hints(settings)),
         )
-    changes: dict[str, Any] = {"name": name, "energy_source": energy_source}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    if trainers is not None:
-        spec = request.trainer or TrainerSpec()
-        changes["trainer"] = msgspec.structs.replace(spec, abs_trainers=trainers)
-    return checked(msgspec.structs.replace(request, **changes))
+    spec: dict[str, Any] = {"abs_trainers": trainers, "dyn_trainers": trainers}
+    if idle is not None:
+        spec["idle_prom_response"] = msgspec.Raw(_body(idle))
+    changes: dict[str, Any] = {
+        "name": name,
+        "energy_source": energy_source,
+        "trainer": _changed(request.wanted, spec),
+    }
+    return checked(_changed(request, changes))
+
+
+def _changed(what: Any, changes: dict[str, Any]) -> Any:
+    """The struct with those changes that are not None."""
+    import msgspec
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    return msgspec.structs.replace(what, **given)
+
+
+def _hints(settings: Settings) -> dict[str, Any]:
+    given = {"bg_hints": settings.bg_hints, "target_hints": settings.target_hints}
+    return {name: list(hints) for name, hints in given.items() if hints}
+
+
+def _body(file: Path) -> bytes:
+    from server.training.mapped import mapped
+
+    try:
+        return mapped(file)
+    except OSError as error:
+        raise MisuseError(f"{file}: {error.strerror or error}") from error
 
 
 def _print(report: dict[str, Any], path: Path) -> None:

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from estimator.archive import pack
-from estimator.errors import RequestError
-from estimator.model_store import ModelStore
+from estimator.errors import RequestError, WattstreamError
+from estimator.model_store import ModelIndex, ModelStore
 from estimator.store import InMemoryStore
-from server.training.isolation import check_isolation
+from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
+from server.training.isolation import check_isolator, isolation_of
 from server.training.request import TrainRequest, listed
 from stream.evaluate import errors_of
 from stream.pools import pool
-from stream.publisher import Publisher
+from stream.publisher import FEWEST_SAMPLES, Publisher
 from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.trainers import OWN, experts_of
+from stream.trainers import experts_of
 from stream.training import Fraction, Training
 
 REPORT: Final = "report.json"
@@ -35,66 +36,104 @@ class Trained(NamedTuple):
     report: Report
 
 
-def check_request(request: TrainRequest, experts: Sequence[str]) -> tuple[str, ...]:
-    """The experts that the request asks for; ``WattstreamError`` if it names what there is not.
+class _Plan(NamedTuple):
+    """What a request asks for: output types, and experts to learn them."""
 
-    Quick, so that what cannot be done is refused before it is queued.
+    outputs: frozenset[OutputType]
+    experts: tuple[str, ...]
+
+
+def check_request(request: TrainRequest, experts: Sequence[str]) -> _Plan:
+    """What the request asks for; ``WattstreamError`` if it names what there is not.
+
+    Quick, so that what cannot be done is refused before it is queued. A list of trainers that is
+    left out is as the other; if both are, ``experts`` learn, which are the settings'. An empty list
+    stands for no models of that output type.
     """
     wanted = request.wanted
-    check_isolation(wanted)
-    names = listed(wanted.abs_trainers) or [OWN[0]]
-    return experts_of(names, experts, "trainer.abs_trainers")
+    check_isolator(wanted)
+    outputs, chosen = set[OutputType](), dict[str, None]()
+    given = {ABS_POWER: wanted.abs_trainers, DYN_POWER: wanted.dyn_trainers}
+    for output, key in ((ABS_POWER, "abs_trainers"), (DYN_POWER, "dyn_trainers")):
+        trainers = given[output]
+        if trainers is None:
+            outputs.add(output)
+        elif names := listed(trainers):
+            outputs.add(output)
+            chosen.update(dict.fromkeys(experts_of(names, experts, f"trainer.{key}")))
+    if not outputs:
+        raise RequestError(
+            "trainer.abs_trainers and trainer.dyn_trainers are both empty: no model is asked for"
+        )
+    return _Plan(frozenset(outputs), tuple(chosen or experts))
 
 
 def train(
-    request: TrainRequest,
-    experts: Sequence[str],
-    progress: Fraction = lambda _done: None,
+    request: TrainRequest, experts: Sequence[str], progress: Fraction = lambda _done: None
 ) -> Trained:
     """Learn what was recorded; ``WattstreamError`` says why nothing can be learned from it.
 
-    ``experts`` are the settings': they learn where the request names no trainer.
+    ``experts`` are the settings', see `check_request`.
     """
-    chosen = check_request(request, experts)
+    plan = check_request(request, experts)
     answer = request.prom_response
-    if not len(memoryview(answer)):
-        raise RequestError("prom_response is empty: what Prometheus answered is needed")
     source = PrometheusJsonSource(answer, machine=request.machine, shown="prom_response")
-    training = Training(source, pool(chosen), request.energy_sources)
+    above = isolation_of(request, source.names) if DYN_POWER in plan.outputs else None
+    models = pool(plan.experts, isolator=above and above.isolator)
+    training = Training(source, models, request.energy_sources)
     training.run(progress)
-    return _packed(request, training, chosen, source.skipped)
+    if above is not None:
+        above.check(training.shard.learner.machines)
+    return _packed(request, training, plan, source.skipped)
 
 
-def _packed(
-    request: TrainRequest, training: Training, experts: Sequence[str], skipped: int
-) -> Trained:
+def _packed(request: TrainRequest, training: Training, plan: _Plan, skipped: int) -> Trained:
     store = InMemoryStore()
     models = ModelStore(store)
     Publisher(models).publish(training.shard)
-    digests = {slug: index.current for slug, index in models.indexes().items()}
+    found = {
+        slug: index
+        for slug, index in models.indexes().items()
+        if index.key.output_type in plan.outputs
+    }
+    if not found:
+        raise WattstreamError(
+            f"{training.samples} samples make no model of {', '.join(sorted(plan.outputs))}: "
+            f"at least {FEWEST_SAMPLES} are needed of which the background is known"
+        )
     report: Report = {
         "schema": SCHEMA,
         "name": request.name,
         "energy_sources": sorted(request.energy_sources & training.measured),
-        "experts": list(experts),
+        "experts": list(plan.experts),
         "samples": training.samples,
         "skipped_values": skipped,
         "records": dict(sorted(training.shard.counts.items())),
         "left_out": dict(sorted(training.shard.join.counts.items())),
-        "models": [
-            {
-                "model": key.slug,
-                "digest": digests[key.slug],
-                **asdict(key),
-                "samples": model.samples,
-                "features": list(model.features),
-                "experts": list(model.experts),
-                "components": errors_of(model),
-            }
-            for key, model in training.shard.learner.models.items()
-            if key.slug in digests
-        ],
+        "missing": sorted(plan.outputs - {index.key.output_type for index in found.values()}),
+        "models": [_reported(index, training) for _, index in sorted(found.items())],
     }
-    report["models"].sort(key=lambda one: str(one["model"]))
-    members = {path: store.get(path).data for path in store.list("")}
+    paths = [f"models/{slug}.json" for slug in found]
+    paths += [f"artifacts/{index.current}.zip" for index in found.values()]
+    members = {path: store.get(path).data for path in ["node_types.json", *paths]}
     return Trained(pack({**members, REPORT: msgspec.json.encode(report)}), report)
+
+
+def _reported(index: ModelIndex, training: Training) -> Report:
+    """A model as the report has it, with its errors over all that was recorded."""
+    learned = training.shard.learner.models
+    derived = index.key not in learned
+    # What is AbsPower less a level is as wrong as AbsPower, but not in percent of it.
+    model = learned[replace(index.key, output_type=ABS_POWER) if derived else index.key]
+    errors = errors_of(model)
+    if derived:
+        errors = {name: {**found, "mape": None} for name, found in errors.items()}
+    return {
+        "model": index.key.slug,
+        "digest": index.current,
+        **asdict(index.key),
+        "samples": model.samples,
+        "features": list(model.features),
+        "experts": list(model.experts),
+        "components": errors,
+    }

@@ -22,7 +22,7 @@ def test_an_answer_becomes_a_zip_of_models(wattstream: Run, tmp_path: Path) -> N
     write(tmp_path / "my answer.json", ACPI)
     found = wattstream("train", "my answer.json", "--trainers", "SGDRegressorTrainer,amf")
     assert found.status == 0, found.err
-    assert "38 samples, 4 models in my-answer.zip" in found.out
+    assert "38 samples, 8 models in my-answer.zip" in found.out
     assert "to serve it: unzip" in found.err
     with zipfile.ZipFile(tmp_path / "my-answer.zip") as archive:
         report = json.loads(archive.read("report.json"))
@@ -41,6 +41,22 @@ def test_a_request_is_done_as_the_trainer_does_it(wattstream: Run, tmp_path: Pat
     flags = ["--name", "b", "--trainers", "ridge", "--energy-source", "intel_rapl"]
     report = json.loads(wattstream(*words, *flags).out)
     assert (report["name"], report["experts"]) == ("b", ["ridge"])
+
+
+def test_isolators_are_had_by_settings(wattstream: Run, tmp_path: Path) -> None:
+    write(tmp_path / "a.json", answer())
+    write(tmp_path / "idle.json", answer(points=8))
+    words = ["train", "a.json", "--json", "--isolator"]
+    assert "trainer.idle_prom_response" in wattstream(*words, "profile").complaint
+    for more in (
+        ["profile", "--idle", "idle.json"],
+        ["trainer", "--bg-hints", "c1"],
+        ["trainer", "--idle", "idle.json"],
+    ):
+        found = wattstream(*words, *more)
+        assert found.status == 0, found.err
+        outputs = {model["output_type"] for model in json.loads(found.out)["models"]}
+        assert outputs == {"AbsPower", "DynPower"}
 
 
 @pytest.mark.parametrize(

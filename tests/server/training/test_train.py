@@ -110,6 +110,41 @@ def _measured(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return float(watts.min()), float(watts.max())
 
 
+def test_power_above_idle_is_served_at_once(trainer: Train, tmp_path: Path) -> None:
+    data = trainer().train(body()).content
+    asked = {**asked_power([[600.0, 4200.0], [0.0, 0.0]]), "output_type": "DynPower"}
+    found = served(data, tmp_path, asked)
+    assert found["msg"] == ""
+    busy, none = found["powers"]["package"]
+    assert none == 0
+    assert 8 < busy < 14  # of 600 ms: a fiftieth of a watt each, above the least that was drawn
+
+
+@pytest.mark.parametrize(
+    ("wanted", "outputs"),
+    [
+        (None, {"AbsPower", "DynPower"}),
+        ({}, {"AbsPower", "DynPower"}),
+        ({"dyn_trainers": []}, {"AbsPower"}),
+        ({"abs_trainers": []}, {"DynPower"}),
+        ({"abs_trainers": "default", "dyn_trainers": "default"}, {"AbsPower", "DynPower"}),
+    ],
+)
+def test_only_the_output_types_with_trainers_come_back(
+    trainer: Train, wanted: Any, outputs: set[str]
+) -> None:
+    data = trainer().train(body(trainer=wanted)).content
+    report = report_of(data)
+    assert {model["output_type"] for model in report["models"]} == outputs
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = set(archive.namelist())
+    assert names == {
+        *("report.json", "node_types.json"),
+        *(f"models/{model['model']}.json" for model in report["models"]),
+        *(f"artifacts/{model['digest']}.zip" for model in report["models"]),
+    }
+
+
 def test_the_same_request_gives_the_same_bytes(trainer: Train) -> None:
     client = trainer()
     assert client.train(body()).content == client.train(body()).content
@@ -121,7 +156,8 @@ def test_linear_trainers_give_weights_for_kepler(trainer: Train, tmp_path: Path)
     store = ModelStore(open_store(f"file:{tmp_path / 'store'}"))
     for index in store.indexes().values():
         lines = store.artifact(index.current).manifest.lines
-        assert lines["package"].bias == pytest.approx(20, abs=3)
+        idle = 20 if index.key.output_type == "AbsPower" else 0
+        assert lines["package"].bias == pytest.approx(idle, abs=3)
 
 
 @pytest.mark.parametrize("pack", [gzipped, zipped])
@@ -231,11 +267,39 @@ BAD: dict[str, tuple[bytes, list[str]]] = {
     ),
     "unknown isolator": (
         body(trainer={"isolator": "magic"}),
-        ["trainer.isolator is 'magic'", "min, none, profile, trainer"],
+        ["trainer.isolator is 'magic'", "idle, min, none, profile, trainer"],
     ),
     "wrong isolator arguments": (
         body(trainer={"isolator_args": [1]}),
         ["trainer.isolator_args is [1]"],
+    ),
+    "unknown isolator argument": (
+        body(trainer={"isolator_args": {"magic": 1}}),
+        ["trainer.isolator_args has 'magic'", "isolator 'idle' heeds none"],
+    ),
+    "hints that are none": (
+        body(trainer={"isolator": "trainer", "isolator_args": {"bg_hints": 7}}),
+        ["trainer.isolator_args.bg_hints is 7", "a list of texts"],
+    ),
+    "no idle answer": (
+        body(trainer={"isolator": "profile"}),
+        ["trainer.idle_prom_response is missing", "'profile'"],
+    ),
+    "an idle answer without sense": (
+        body(trainer={"isolator": "profile", "idle_prom_response": {}}),
+        ["trainer.idle_prom_response", "no series of Kepler"],
+    ),
+    "an idle answer of nothing": (
+        body(trainer={"isolator": "trainer", "idle_prom_response": 7}),
+        ["trainer.idle_prom_response", "object"],
+    ),
+    "no models wanted": (
+        body(trainer={"abs_trainers": [], "dyn_trainers": ""}),
+        ["trainer.abs_trainers", "trainer.dyn_trainers", "both empty"],
+    ),
+    "unknown trainer of what is above idle": (
+        body(trainer={"dyn_trainers": ["Magic"]}),
+        ["trainer.dyn_trainers has 'Magic'", "XgboostFitTrainer"],
     ),
     "wrong machine": (body(machine_spec={"cores": -1}), ["machine_spec.cores is -1"]),
     "machines of another kind": (body(use_vm_metrics=True), ["use_vm_metrics is true"]),
