@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from estimator.isolation.choose import make_isolator
 from estimator.model_store import ModelStore
 from estimator.store import InMemoryStore, Store
 from stream import checkpoint
@@ -120,7 +121,8 @@ def log_of_all() -> MemoryLog:
 def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:
     parts = Parts(
         log=log,
-        pool=pool(ACCURATE_BANKS),
+        # Of all isolators the one that learns most: workloads "2" are its background.
+        pool=pool(ACCURATE_BANKS, isolator=make_isolator("trainer", {"bg_hints": ["2"]})),
         checkpoints=Checkpoints(store, "g"),
         publisher=Publisher(ModelStore(store)),
         dead_letter=DeadLetters(log).send,

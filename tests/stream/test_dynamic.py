@@ -9,10 +9,13 @@ import pytest
 from estimator.artifact import decode, encode
 from estimator.isolation.choose import ISOLATORS, make_isolator
 from estimator.isolation.hints import Hints
+from estimator.model import PowerModel
+from estimator.model_key import ModelKey
 from estimator.model_store import ModelStore
 from estimator.store import InMemoryStore
 from estimator.vocabulary import ABS_POWER, DYN_POWER, HORIZONS
 from stream import plain
+from stream.dynamic import dynamic_artifact
 from stream.join import Join
 from stream.learner import Learned, Learner, Pool
 from stream.pools import ACCURATE_BANKS, pool
@@ -81,8 +84,6 @@ class Kept:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.labels: list[float] = []
         self.rates: list[list[float]] = []
-        from estimator.model import PowerModel
-
         before = PowerModel.learn_rounds
 
         def learn_rounds(model: PowerModel, rounds: Any, *, complete: bool = True) -> Any:
@@ -252,8 +253,6 @@ def test_idle_and_dynamic_power_add_up_to_the_whole(horizon: int) -> None:
 
 def test_errors_are_abspowers_but_for_percentages() -> None:
     shard = shard_of(fleet(nodes=1, steps=40), isolating("min"))
-    from stream.dynamic import dynamic_artifact
-
     for key, model in shard.learner.models.items():
         whole = artifact_of(key, MACHINE, model, {})
         assert whole is not None
@@ -273,3 +272,24 @@ def test_a_line_through_0_is_what_was_drawn_above_the_level() -> None:
     assert found is not None
     weights, scales = found
     assert float(weights[0, 0] / scales[0]) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_shards_are_merged_first_and_isolated_then() -> None:
+    """The lowest power of a node type is that of all its nodes, wherever they were learned."""
+    records = fleet(nodes=4, steps=40)
+    made = isolating("min")
+    one, two = (
+        shard_of([record for record in records if record.node in names], made)
+        for names in (("n0", "n1"), ("n2", "n3"))
+    )
+    two.partition = 1
+    store = ModelStore(InMemoryStore())
+    Publisher(store).publish(one, two)
+    found = {index.key: store.artifact(index.current) for index in store.indexes().values()}
+    for key, model in one.learner.models.items():
+        both = [model.lowest.watts(), two.learner.models[key].lowest.watts()]
+        above = found[ModelKey(key.node_type, key.source, DYN_POWER, key.feature_group)]
+        level = found[key].model.ceiling - above.model.ceiling
+        assert (level <= np.min(both, axis=0) + 1e-9).all()
+        merged = model.merged([two.learner.models[key]])
+        np.testing.assert_allclose(level, merged.lowest.watts())
