@@ -65,9 +65,9 @@ def learn(folder: Path, order: Order, tell: IO[bytes]) -> None:
 def main(folder: Path, orders: IO[bytes], tell: IO[bytes]) -> None:
     """Do what the order says."""
     order = msgspec.json.decode(orders.readline(), type=Order)
+    threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
     limit = order.memory_mib << 20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
     learn(folder, order, tell)
 
 

@@ -200,6 +200,18 @@ def test_a_run_that_takes_too_long_is_ended(trainer: Train) -> None:
     assert_error(client.train(body()), 413, "prom_response", "0.001 s")
 
 
+@pytest.mark.slow
+def test_a_run_that_takes_too_much_memory_is_ended(trainer: Train) -> None:
+    client = trainer(ProcessRunner(("ridge",), 256, 60.0), limit=64 << 20)
+    points = b",".join([b"[1,2]"] * 4_000_000)  # 24 MB, and as objects 400
+    series = b'{"metric":{"container_id":"a"},"values":[' + points + b"]}"
+    answered = b'{"' + USAGE.encode() + b'":[' + series + b"]}"
+    head = b'{"name":"a","energy_source":"acpi","prom_response":'
+    response = client.train(head + answered + b"}")
+    assert_error(response, 413, "prom_response needs more than 256 MiB of memory")
+    assert client.train(body()).status_code == 200
+
+
 ENERGY = "kepler_node_package_joules_total"
 USAGE = "kepler_container_bpf_cpu_time_ms_total"
 
