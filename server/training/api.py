@@ -30,7 +30,9 @@ from server.training.upload import SILENT_SECONDS, receive_body
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.002
+_LOOK_LATER_SECONDS: Final = 0.1
+"""How often it is looked whether a run is over: at first often, later less."""
 _WAIT: Final = re.compile(r"wait\s*=\s*(\d{1,6})")
 
 Check = Callable[[TrainRequest], object]
@@ -123,7 +125,7 @@ class TrainingApi:
     async def _wait(self, request: Request, job: Job) -> bool:
         """Wait as long as the client would; whether the job is over. If it hangs up, so do we."""
         prefer = ",".join(request.headers.getlist("prefer")).lower()
-        end = None
+        end, look = None, _LOOK_SECONDS
         if "respond-async" in prefer:
             wait = _WAIT.search(prefer)
             end = time.monotonic() + (int(wait[1]) if wait else 0)
@@ -132,7 +134,8 @@ class TrainingApi:
                 return False
             if await request.is_disconnected():
                 raise ClientDisconnect
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(look)
+            look = min(2 * look, _LOOK_LATER_SECONDS)
         return True
 
     async def job(self, request: Request) -> Response:
