@@ -15,6 +15,7 @@ from estimator.store import InMemoryStore, Store
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
+from stream.learner import Pool
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
 from stream.pools import ACCURATE_BANKS, pool
@@ -118,11 +119,15 @@ def log_of_all() -> MemoryLog:
     return filled_log(records(), PARTITIONS)
 
 
+def pool_of_all() -> Pool:
+    """Of all isolators the one that learns most: workloads "2" are its background."""
+    return pool(ACCURATE_BANKS, isolator=make_isolator("trainer", {"bg_hints": ["2"]}))
+
+
 def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:
     parts = Parts(
         log=log,
-        # Of all isolators the one that learns most: workloads "2" are its background.
-        pool=pool(ACCURATE_BANKS, isolator=make_isolator("trainer", {"bg_hints": ["2"]})),
+        pool=pool_of_all(),
         checkpoints=Checkpoints(store, "g"),
         publisher=Publisher(ModelStore(store)),
         dead_letter=DeadLetters(log).send,
