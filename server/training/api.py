@@ -97,8 +97,8 @@ class TrainingApi:
         try:
             return await self._train(request, job)
         except BaseException as error:
-            # Whatever goes wrong before the job is somebody's: nobody will ask for it.
-            await run_in_threadpool(self._jobs.drop, job)
+            # Nobody will ask for it; and not awaited, for this may be the end of the task.
+            self._jobs.drop(job)
             if isinstance(error, ClientDisconnect):
                 return Response(status_code=400)  # to nobody
             if isinstance(error, OSError):

@@ -70,8 +70,8 @@ def run() -> None:
 
 def write_request(path: Path, size: int) -> int:
     """Write a request of about so many bytes; how many points each series has."""
-    # A point takes about 25 bytes; the labels of a series next to nothing.
-    points = size // ((len(FEATURES) * CONTAINERS + 8) * 25)
+    # A point takes some 24 bytes; the labels of a series next to nothing.
+    points = size // ((len(FEATURES) * CONTAINERS + 8) * 24)
     with path.open("w") as file:
         file.write('{"name":"large","energy_source":"rapl-sysfs","prom_response":{')
         for number, feature in enumerate(FEATURES):
