@@ -27,8 +27,9 @@ class Question(NamedTuple):
 class Questions:
     """The questions of a batch, round by round.
 
-    ``parts`` are the rows of each question among all R rows that are asked about, ``watts`` [R, C]
-    what was measured, ``by_round`` each round's horizons and its questions.
+    ``parts`` are the rows of each question among all R rows that are asked about, ``next_parts``
+    those of each round's question for the next sample. ``rows`` [R, F] are the features, ``watts``
+    [R, C] what was measured, ``by_round`` each round's horizons and its questions.
     """
 
     def __init__(self, batch: Batch, asked: Sequence[Question]) -> None:
@@ -44,6 +45,9 @@ class Questions:
             self._sizes = [len(part) for part in rows]
             ends = np.cumsum([0, *self._sizes]).tolist()
             self.parts = [slice(*pair) for pair in pairwise(ends)]
+        self.next_parts = [
+            part for part, question in zip(self.parts, asked, strict=True) if not question.horizon
+        ]
         self.rows, self.watts = batch.rows[places], batch.watts[places]
         self.by_round = _by_round(asked)
 
