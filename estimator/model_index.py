@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,6 +14,9 @@ from estimator.model_key import ModelKey
 from estimator.retention import Retention
 
 SCHEMA: Final = 1
+
+SHORT: Final = 12
+"""So many of a digest's digits are shown, and are enough to name it."""
 
 BY_GATE: Final = "worse"
 """Why the learner went back to a version: what came after it was worse."""
@@ -151,7 +155,8 @@ def find_version(index: ModelIndex, text: str) -> Version:
     ``NotFoundError`` if there is none, ``MisuseError`` if there are several.
     """
     found = {one.digest: one for one in index.versions}
-    return found[_only([name for name in found if name.startswith(text)], "version", text, found)]
+    known = (name[:SHORT] for name in found)
+    return found[_only([name for name in found if name.startswith(text)], "version", text, known)]
 
 
 def version_before(index: ModelIndex) -> Version:
@@ -167,11 +172,9 @@ def version_before(index: ModelIndex) -> Version:
     return before[-1]
 
 
-def _only(
-    fitting: list[str], what: str, text: str, there: dict[str, Version] | dict[str, ModelIndex]
-) -> str:
+def _only(fitting: list[str], what: str, text: str, known: Iterable[str]) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise MisuseError(f"{what} {text!r} may be any of {', '.join(fitting)}")
-    raise NotFoundError(f"{what} {text!r} is not there; there are: {', '.join(there) or 'none'}")
+    raise NotFoundError(f"{what} {text!r} is not there; there are: {', '.join(known) or 'none'}")

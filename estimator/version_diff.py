@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from estimator.artifact import Artifact
 
 Facts: TypeAlias = Mapping[tuple[str, str, str], float]
 """What is said, of what, and in which unit."""
+
+LEARNED_UNTIL: Final = "learned until"
+"""Unix seconds."""
 
 
 class Difference(NamedTuple):
@@ -38,7 +41,7 @@ def difference(a: Artifact, b: Artifact) -> list[Difference]:
 def _facts(artifact: Artifact) -> Iterator[tuple[tuple[str, str, str], float]]:
     manifest, model = artifact
     yield ("samples", "", ""), manifest.samples
-    yield ("learned until", "", "s"), manifest.at / 1000
+    yield (LEARNED_UNTIL, "", "s"), manifest.at / 1000
     for component, horizons in manifest.errors.items():
         for horizon, errors in horizons.items():
             for measure, unit in (("mae", "W"), ("bias", "W"), ("r2", "")):

@@ -20,7 +20,7 @@ from estimator.comparison import FEWEST, Comparison, compare, served
 from estimator.errors import DamagedError, NotFoundError
 from estimator.frozen import FrozenModel
 from estimator.model import RIPE_SAMPLES
-from estimator.model_index import PASS, Decision, ModelIndex, Version
+from estimator.model_index import PASS, SHORT, Decision, ModelIndex, Version
 from estimator.model_store import ModelStore
 from estimator.recent_samples import Samples
 
@@ -206,4 +206,4 @@ def _tell(verdict: Verdict) -> None:
 
 def _name(version: Version) -> str:
     when = datetime.fromtimestamp(version.at / 1000, tz=UTC)
-    return f"{version.digest[:12]} ({when:%Y-%m-%d %H:%M:%S} UTC)"
+    return f"{version.digest[:SHORT]} ({when:%Y-%m-%d %H:%M:%S} UTC)"

@@ -16,6 +16,7 @@ from server.commands.output import print_json, print_table, watts
 if TYPE_CHECKING:
     from estimator.model_index import ModelIndex, Version
     from estimator.model_store import ModelStore
+    from estimator.version_diff import Difference
 
 _SHORT: Final = 12
 """So much of a digest is shown, and is enough to name it."""
@@ -66,7 +67,7 @@ def diff(
         print_json([row._asdict() for row in found])
         return 0
     names = [version.digest[:_SHORT] for version in (first, second)]
-    rows = [[row.what, row.of, _number(row.a), _number(row.b), row.unit] for row in found]
+    rows = [_differing(row) for row in found]
     print_table(["what", "of", *names, "unit"], rows, index.key.slug)
     return 0
 
@@ -141,6 +142,21 @@ def _name(version: Version) -> str:
 
 def _time(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, tz=UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _differing(row: Difference) -> list[str]:
+    from estimator.version_diff import LEARNED_UNTIL
+
+    if row.what == LEARNED_UNTIL:
+        return [row.what, row.of, _moment(row.a), _moment(row.b), "UTC"]
+    return [row.what, row.of, _number(row.a), _number(row.b), row.unit]
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    at = round(seconds * 1000)
+    return f"{_time(at)}.{at % 1000:03}"
 
 
 def _number(value: float | None) -> str:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from estimator.artifact import Artifact
 from estimator.model_index import Decision
 from estimator.model_store import ModelStore
 from estimator.store import open_store
@@ -109,6 +111,21 @@ def test_two_versions_are_compared(wattstream: Run, names: list[str]) -> None:
     assert json.loads(same.out) == []
     rows = json.loads(wattstream("models", "diff", "BPF", names[0], names[1], "--json").out)
     assert {"what": "samples", "of": "", "a": 100, "b": 200, "unit": ""} in rows
+
+
+def test_a_difference_in_time_is_shown_as_a_time(
+    wattstream: Run, models: ModelStore, names: list[str]
+) -> None:
+    one = made_artifact(seed=2)
+    later = models.publish(Artifact(replace(one.manifest, at=one.manifest.at + 60_000), one.model))
+    rows = wattstream("models", "diff", "BPF", names[1], later).out.splitlines()
+    assert rows[2].split("\t") == [
+        "learned until",
+        "",
+        "2023-11-14 22:13:20.002",
+        "2023-11-14 22:14:20.002",
+        "UTC",
+    ]
 
 
 @pytest.mark.parametrize(
