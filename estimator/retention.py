@@ -70,10 +70,11 @@ def last(count: int) -> Retention:
 
 
 SPREAD: Final = Retention(
-    newest=3, spread=((60, 2), (600, 2), (3600, 2), (6 * 3600, 2), (86400, 2)), least=10
+    newest=3, spread=((120, 3), (600, 2), (3600, 2), (6 * 3600, 2), (86400, 2)), least=10
 )
 """At a version every 5 s the last three would be 15 s of history, and the last ten less than a
-minute: nothing to go back to."""
+minute: nothing to go back to. Three of the shortest stretches, since it takes minutes to be sure
+that a version is bad: the one before it must still be there."""
 
 
 def _firsts(versions: Sequence[Kept], stretch_ms: int, count: int) -> list[str]:

@@ -44,6 +44,7 @@ def test_versions_of_every_five_seconds_are_kept_over_days(days: int) -> None:
         if seconds < days * 86_400:
             # Something to go back to that is at least so old, and not more than twice as old.
             assert any(seconds <= age <= 2 * seconds for age in ages), (seconds, ages)
+    assert any(240 <= age <= 360 for age in ages), ages
 
 
 def test_ten_are_kept_from_the_tenth_on() -> None:

@@ -72,7 +72,7 @@ class One:
         self.positions: dict[str, int] = {}
         self.models = models
         self.learner = Learner(POOL)
-        self.passed, self.step = 0, STEP
+        self.passed, self.step, self.commit = 0, STEP, COMMIT
         self.components: tuple[str, ...] = ("platform",)
         self.rng = np.random.default_rng(3)
         self.margin = margin
@@ -109,7 +109,7 @@ class One:
         seen: list[ModelIndex] = []
         while self.passed < until:
             self.learn()
-            if self.passed % COMMIT == 0 and self.learner.counts["samples"] > 10:
+            if self.passed % self.commit == 0 and self.learner.counts["samples"] > 10:
                 self.publisher.publish(self)
                 seen += self.models.indexes().values()
         return seen
@@ -237,6 +237,14 @@ def test_a_meter_that_shows_more_is_not_held_back_for_what_showed_less(models: M
     index = one.live(BAD_TO - 300 + 20 * STEP)[-1]
     assert index.state == ""
     assert index.served.components == ["platform", "psys"]
+
+
+def test_what_was_good_is_still_there_however_often_is_published(models: ModelStore) -> None:
+    one = One(models)
+    one.commit = STEP
+    one.live(BAD_FROM - 1)
+    back = next(index for index in one.live(BAD_TO - 1) if index.rollbacks)
+    assert BAD_FROM - 120 <= seconds(back) < BAD_FROM
 
 
 def test_a_machine_that_is_read_once_a_minute_is_judged_too(models: ModelStore) -> None:
