@@ -26,6 +26,9 @@ SURE: Final = 4.0
 WILD: Final = 5.0
 """An error counts as at most so many times the usual one: when a meter raves, all are wrong."""
 
+FEW_WILD: Final = 4
+"""So many samples in a row that are as wild as that decide nothing."""
+
 _NOTHING: Final = 1e-12
 """A variance of less is rounding."""
 _MOST_ALIKE: Final = 0.95
@@ -68,12 +71,21 @@ def compare(
     scale = np.maximum(weights @ otherwise, least)
     differences = ((wrong - otherwise) / scale).mean(axis=1)
     excess = float(weights @ differences)
-    independent = _independent(differences - excess, weights)
-    if independent < FEWEST_INDEPENDENT:
-        return Comparison(excess, -math.inf, math.inf, len(at))
-    variance = float(weights @ (differences - excess) ** 2)
-    spread = SURE * math.sqrt(variance / (independent - 1.0))
+    # Where one turns bad, what it is wrong by varies as never before, and each sample is like the
+    # one before: so ask also how far chance would lead two that are both wrong as the other is.
+    usual = math.sqrt(2.0) * _spread((otherwise / scale).mean(axis=1), weights)
+    few = WILD * FEW_WILD * float(weights.max())
+    spread = min(_spread(differences, weights), max(usual, few))
     return Comparison(excess, excess - spread, excess + spread, len(at))
+
+
+def _spread(values: Floats, weights: Floats) -> float:
+    """How far from the mean of such values chance may lead; infinite where they are too alike."""
+    centred = values - weights @ values
+    independent = _independent(centred, weights)
+    if independent < FEWEST_INDEPENDENT:
+        return math.inf
+    return SURE * math.sqrt(float(weights @ centred**2) / (independent - 1.0))
 
 
 def _half_life_ms(at: NDArray[np.int64]) -> float:

@@ -68,11 +68,26 @@ def test_samples_that_come_once_a_minute_are_as_good_as_others() -> None:
 
 
 def test_where_each_sample_is_like_the_one_before_nothing_is_sure() -> None:
-    course = np.sin(np.arange(100) / 12)[:, None]  # slow, and no chance in it
-    found = compared(110.0 + 8.0 * course, np.full((100, 1), 110.0))
+    angle = np.arange(100)[:, None] / 12  # slow, and no chance in it
+    found = compared(110.0 + 8.0 * np.sin(angle), 110.0 + 4.0 * np.cos(angle))
     assert (found.least, found.most) == (-math.inf, math.inf)
     assert math.isfinite(found.excess)
     assert found.among == 100
+
+
+def test_where_one_turns_bad_it_is_sure_although_its_errors_resemble_each_other() -> None:
+    other = noisy(2, components=1)
+    one = other.copy()
+    one[70:] += 30.0 + 10.0 * np.sin(np.arange(30)[:, None] / 12)  # three minutes of 6 s
+    found = compared(one, other)
+    assert found.least > 0.05
+
+
+@pytest.mark.parametrize("wild", [1, 2, 3])
+def test_a_few_wild_samples_decide_nothing_even_beside_what_is_never_wrong(wild: int) -> None:
+    one, other = np.full((100, 1), 100.0), np.full((100, 1), 100.0)
+    one[-wild:] += 1e4
+    assert compared(one, other).least <= 0.0
 
 
 def test_a_component_that_nobody_gets_wrong_decides_nothing() -> None:

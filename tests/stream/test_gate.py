@@ -174,7 +174,7 @@ def test_a_version_that_somebody_else_made_current_is_the_one_to_beat(
 ) -> None:
     one = One(models)
     one.live(BAD_FROM - 1)
-    index = one.live(BAD_FROM + 60)[-1]
+    index = one.live(BAD_FROM + COMMIT)[-1]
     slug = index.key.slug
     good = [one.digest for one in index.versions if one.at < START_MS + 1000 * BAD_FROM][-1]
     models.pin(slug, good)
