@@ -23,8 +23,12 @@ FEWEST_INDEPENDENT: Final = 5.0
 SURE: Final = 4.0
 """So many standard errors are beyond chance, also for few samples and many comparisons."""
 
-WILD: Final = 5.0
-"""An error counts as at most so many times the usual one: when a meter raves, all are wrong."""
+WILD: Final = (5.0, 20.0)
+"""An error counts as at most so many times the usual one: when a meter raves, all are wrong.
+
+By the lower bound small differences show beside wild samples, by the higher one what is very wrong
+now and then.
+"""
 
 FEW_WILD: Final = 4
 """So many samples in a row that are as wild as that decide nothing."""
@@ -56,9 +60,9 @@ def compare(
 
     Absolute errors are compared sample by sample, each component relative to the other's mean
     error, and the recent past counts for more. An error of more than `WILD` times what the better
-    of both usually is wrong by counts as that. A component of which the other is never wrong by
-    more than 1 % of its power is measured by that: nobody is better for less. None if there are
-    too few samples to say.
+    of both usually is wrong by counts as that: the worse for ``one`` of two bounds. A component of
+    which the other is never wrong by more than 1 % of its power is measured by that: nobody is
+    better for less. None if there are too few samples to say.
     """
     if len(at) < FEWEST:
         return None
@@ -66,17 +70,25 @@ def compare(
     weights /= weights.sum()
     wrong, otherwise = np.abs(one - measured), np.abs(other - measured)
     least = np.maximum(_PART_OF_POWER * _median(np.abs(measured), weights), _SMALLEST_WATTS)
-    wild = WILD * np.maximum(_median(np.minimum(wrong, otherwise), weights), least)
-    wrong, otherwise = np.minimum(wrong, wild), np.minimum(otherwise, wild)
+    usual = np.maximum(_median(np.minimum(wrong, otherwise), weights), least)
+    found = [_bounded(wrong, otherwise, weights, least, usual, wild) for wild in WILD]
+    return Comparison(*(max(figures) for figures in zip(*found, strict=True)))
+
+
+def _bounded(
+    wrong: Floats, otherwise: Floats, weights: Floats, least: Floats, usual: Floats, wild: float
+) -> Comparison:
+    """The comparison of errors [N, C], of which none counts as more than ``wild`` times usual."""
+    wrong, otherwise = np.minimum(wrong, wild * usual), np.minimum(otherwise, wild * usual)
     scale = np.maximum(weights @ otherwise, least)
     differences = ((wrong - otherwise) / scale).mean(axis=1)
     excess = float(weights @ differences)
     # Where one turns bad, what it is wrong by varies as never before, and each sample is like the
     # one before: so ask also how far chance would lead two that are both wrong as the other is.
-    usual = math.sqrt(2.0) * _spread((otherwise / scale).mean(axis=1), weights)
-    few = WILD * FEW_WILD * float(weights.max())
-    spread = min(_spread(differences, weights), max(usual, few))
-    return Comparison(excess, excess - spread, excess + spread, len(at))
+    chance = math.sqrt(2.0) * _spread((otherwise / scale).mean(axis=1), weights)
+    few = wild * FEW_WILD * float(weights.max())
+    spread = min(_spread(differences, weights), max(chance, few))
+    return Comparison(excess, excess - spread, excess + spread, len(weights))
 
 
 def _spread(values: Floats, weights: Floats) -> float:

@@ -244,7 +244,7 @@ def test_what_was_good_is_still_there_however_often_is_published(models: ModelSt
     one.commit = STEP
     one.live(BAD_FROM - 1)
     back = next(index for index in one.live(BAD_TO - 1) if index.rollbacks)
-    assert BAD_FROM - 120 <= seconds(back) < BAD_FROM
+    assert BAD_FROM - 240 <= seconds(back) < BAD_FROM
 
 
 def test_a_machine_that_is_read_once_a_minute_is_judged_too(models: ModelStore) -> None:
