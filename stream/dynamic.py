@@ -14,6 +14,7 @@ from estimator.artifact import Artifact, Line
 from estimator.isolation.isolator import Isolator
 from estimator.isolation.lowered import lowered
 from estimator.model import PowerModel
+from estimator.recent_samples import Samples
 from estimator.vocabulary import ABS_POWER, DYN_POWER
 from stream.sample import Sample
 
@@ -65,11 +66,12 @@ def _error(model: PowerModel) -> float:
     return math.inf if any(math.isnan(error) for error in errors) else max(errors)
 
 
-def dynamic_artifact(
-    isolator: Isolator | None, artifact: Artifact, model: PowerModel
-) -> Artifact | None:
+def dynamic_of(
+    isolator: Isolator | None, artifact: Artifact, model: PowerModel, noted: Samples
+) -> tuple[Artifact, Samples] | None:
     """DynPower's artifact of what an AbsPower model has learned; None where there is none.
 
+    With it those samples that versions are judged by, isolated as well.
     There is none of a DynPower model, without an isolator, or where samples are isolated one by
     one and learned apart. Errors are AbsPower's: a level less in both, estimate and measurement,
     changes no difference. Percentages of what was measured it would change: there are none.
@@ -89,7 +91,11 @@ def dynamic_artifact(
         },
         lines=_lines(model, level),
     )
-    return Artifact(changed, lowered(artifact.model, level))
+    above = noted._replace(
+        estimated=np.maximum(noted.estimated - level, 0.0),
+        measured=np.maximum(noted.measured - level, 0.0),
+    )
+    return Artifact(changed, lowered(artifact.model, level)), above
 
 
 def _lines(model: PowerModel, level: Floats) -> dict[str, Line]:

@@ -27,6 +27,7 @@ SETTINGS = (
     *ISOLATION_SETTINGS,
     "learner",
     "session_timeout",
+    "version_margin",
     "metrics_port",
     *KAFKA_SETTINGS,
 )

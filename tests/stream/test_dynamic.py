@@ -12,10 +12,11 @@ from estimator.isolation.hints import Hints
 from estimator.model import PowerModel
 from estimator.model_key import ModelKey
 from estimator.model_store import ModelStore
+from estimator.recent_samples import together
 from estimator.store import InMemoryStore
 from estimator.vocabulary import ABS_POWER, DYN_POWER, HORIZONS
 from stream import plain
-from stream.dynamic import dynamic_artifact
+from stream.dynamic import dynamic_of
 from stream.join import Join
 from stream.learner import Learned, Learner, Pool
 from stream.pools import ACCURATE_BANKS, pool
@@ -252,18 +253,24 @@ def test_idle_and_dynamic_power_add_up_to_the_whole(horizon: int) -> None:
 
 
 def test_errors_are_abspowers_but_for_percentages() -> None:
-    shard = shard_of(fleet(nodes=1, steps=40), isolating("min"))
+    shard = shard_of(fleet(nodes=1, steps=90), isolating("min"))
     for key, model in shard.learner.models.items():
         whole = artifact_of(key, MACHINE, model, {})
         assert whole is not None
-        above = dynamic_artifact(shard.learner.isolator, whole, model)
-        assert above is not None
+        noted = together([model.noted])
+        found = dynamic_of(shard.learner.isolator, whole, model, noted)
+        assert found is not None
+        above, judged = found
+        lowest = model.lowest.watts()
+        assert judged.rows.tobytes() == noted.rows.tobytes()
+        for one, other in ((judged.measured, noted.measured), (judged.estimated, noted.estimated)):
+            np.testing.assert_array_equal(one, np.maximum(other - lowest, 0.0))
         assert decode(encode(above)).manifest == above.manifest
         for component, horizons in above.manifest.errors.items():
             for horizon, errors in horizons.items():
                 same = {**whole.manifest.errors[component][horizon], "mape": None}
                 assert errors == same
-        assert dynamic_artifact(shard.learner.isolator, above, model) is None
+        assert dynamic_of(shard.learner.isolator, above, model, noted) is None
 
 
 def test_a_line_through_0_is_what_was_drawn_above_the_level() -> None:
