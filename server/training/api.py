@@ -21,6 +21,7 @@ from estimator.errors import NotFoundError, WattstreamError
 from server.errors import error_response
 from server.models_api import ARCHIVE, JSON, download
 from server.token import BearerToken
+from server.training.explain import one_line
 from server.training.jobs import BusyError, Job, Jobs, State
 from server.training.mapped import mapped
 from server.training.process import Outcome
@@ -112,7 +113,7 @@ class TrainingApi:
             name = await run_in_threadpool(_checked, job.request, self._check)
         except WattstreamError as error:
             await run_in_threadpool(self._jobs.drop, job)
-            return error_response(400, str(error))
+            return error_response(400, one_line(str(error)))
         self._jobs.submit(job, name)
         if await self._wait(request, job):
             outcome = job.outcome or Outcome(None, 503, "the server has stopped")

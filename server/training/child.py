@@ -18,6 +18,7 @@ from typing import IO, Final
 import msgspec
 
 from estimator.errors import WattstreamError
+from server.training.explain import one_line
 from server.training.mapped import mapped
 from server.training.request import decode_request
 from server.training.run import Report, train
@@ -54,7 +55,7 @@ def learn(folder: Path, order: Order, tell: IO[bytes]) -> None:
         trained = train(request, order.experts, lambda done: say(Told(done=done)))
         (folder / RESULT).write_bytes(trained.zip)
     except WattstreamError as error:
-        say(Told(error=str(error), status=400))
+        say(Told(error=one_line(str(error)), status=400))
     except MemoryError:
         most = f"more than {order.memory_mib} MiB of memory"
         say(Told(error=f"prom_response needs {most} to be learned: post less of it", status=413))

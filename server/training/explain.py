@@ -67,8 +67,16 @@ def _why(body: bytes, error: Exception) -> str:
     return f"body is {_shown(body)}: {error}"
 
 
+def one_line(text: str, most: int = 1000) -> str:
+    r"""The text on one line and no longer than that, whatever of a stranger's it shows.
+
+    >>> one_line("energy of \n only"), one_line("abcd", 2)
+    ('energy of only', 'ab...')
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: most + 1]).split())
+    return line if len(text) <= most else f"{line[:most]}..."
+
+
 def _shown(data: bytes) -> str:
-    text = bytes(memoryview(data)[:_SHOWN]).decode("utf-8", "replace")
-    # What is shown stands in one sentence, on one line.
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = one_line(bytes(memoryview(data)[:_SHOWN]).decode("utf-8", "replace"))
     return text if len(memoryview(data)) <= _SHOWN else f"{text}..."

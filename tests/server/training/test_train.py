@@ -239,6 +239,10 @@ BAD: dict[str, tuple[bytes, list[str]]] = {
         body(energy_source="acpi"),
         ["energy_source is 'acpi'", "rapl-sysfs only"],
     ),
+    "a source that is none": (
+        body(prom_response=answer(source="new\nline" * 1000)),
+        ["energy_source is 'rapl-sysfs'", "new line"],
+    ),
     "no answer": (
         json.dumps({"name": "a", "energy_source": "acpi"}).encode(),
         ["prom_response is missing"],
