@@ -11,16 +11,16 @@ from stream.pools import BANKS
 OWN: Final = ("Wattstream", "default")
 """These stand for whatever experts the settings name."""
 
-TRAINERS: Final[Mapping[str, str]] = {
-    "SGDRegressorTrainer": "line",
-    "LinearRegressionTrainer": "line",
-    "PolynomialRegressionTrainer": "ridge",
-    "KNeighborsRegressorTrainer": "neighbours",
-    "SVRRegressorTrainer": "neighbours",
-    "GradientBoostingRegressorTrainer": "amf",
-    "XgboostFitTrainer": "amf",
+TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "SGDRegressorTrainer": ("line",),
+    "LinearRegressionTrainer": ("line",),
+    "PolynomialRegressionTrainer": ("ridge",),
+    "KNeighborsRegressorTrainer": ("neighbours",),
+    "SVRRegressorTrainer": ("neighbours",),
+    "GradientBoostingRegressorTrainer": ("amf",),
+    "XgboostFitTrainer": ("amf",),
 }
-"""Trainer to bank of experts: lines for lines, curves of second order for polynomials, remembered
+"""Trainer to banks of experts: lines for lines, curves of second order for polynomials, remembered
 samples for what compares with samples, a forest of adaptive trees for trees."""
 
 
@@ -38,7 +38,7 @@ def experts_of(names: Sequence[str], settings_experts: Sequence[str], key: str) 
         if name in OWN:
             found += settings_experts
         elif name in TRAINERS or name in BANKS:
-            found.append(TRAINERS.get(name, name))
+            found += TRAINERS.get(name, (name,))
         else:
             known = ", ".join((OWN[0], *TRAINERS, *BANKS))
             raise MisuseError(f"{key} has {name[:80]!r}: known are {known}")
