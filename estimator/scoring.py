@@ -137,6 +137,12 @@ class Scores:
         self._origin, self._at_seconds = state["origin"], state["at_seconds"]
 
 
+def mean_errors(terms: Floats) -> Floats:
+    """The mean absolute errors in watts of sums of `Scores.terms`: [8, ..., C] to [..., C]."""
+    means: Floats = terms[_ABS] / terms[_COUNT]
+    return means
+
+
 def as_json(errors: Errors) -> Mapping[str, float | None]:
     """The errors with null for what could not be computed."""
     return {name: value if math.isfinite(value) else None for name, value in asdict(errors).items()}
