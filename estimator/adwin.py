@@ -38,7 +38,8 @@ class Adwin:
     A cut needs means that differ by more than chance explains (but for a share ``confidence`` of
     all windows of independent values), the later at least ``ratio`` times the earlier, and
     ``shortest`` values on either side. A fall is no alarm: what lies before it is dropped silently.
-    It is looked for with every ``clock``-th value that is high, and now and then with others.
+    It is looked for at every ``clock``-th value if the latest are as high as that, and now and then
+    anyway. ``shortest`` is at most `MOST_ALIKE`.
     """
 
     def __init__(
@@ -59,27 +60,33 @@ class Adwin:
         # value comes at a time: plain numbers cost less than arrays.
         self._sums: list[list[float]] = []
         self._seen = 0
-        self._usual = [0.0] * streams
+        self._length = 0
+        self._high = [0.0] * streams
 
     @property
     def length(self) -> int:
         """How many values of each stream the window has."""
-        return sum(self._sizes)
+        return self._length
 
     def update(self, values: Sequence[float]) -> Cut | None:
         """Take in one value of each stream, [C]; the cut that it shows, which has been made."""
         self._sizes.append(1)
-        self._sums.append([*values, *(value * value for value in values)])
-        self._merge()
+        self._sums.append([*values, *[value * value for value in values]])
+        self._length += 1
+        if len(self._sizes) > MOST_ALIKE and self._sizes[-MOST_ALIKE - 1] == 1:
+            self._merge()
         self._seen += 1
-        if self._seen % self._clock or self.length < 2 * self._shortest:
+        if self._seen % self._clock or self._length < 2 * self._shortest:
             return None
-        # A rise shows first in a high value, and most values are not: looking for a cut is dear.
+        # A rise shows first in the latest values, and most are not high: looking for a cut is dear.
         if not self._seen % _AT_LEAST_EVERY:
             return self._cut()
-        for value, usual in zip(values, self._usual, strict=True):
-            if value >= self._ratio * usual:
-                return self._cut()
+        latest = self._sums[-self._shortest :]
+        for stream, high in enumerate(self._high):
+            if values[stream] >= high:
+                mean = sum(sums[stream] for sums in latest) / len(latest)
+                if mean >= high:
+                    return self._cut()
         return None
 
     def _merge(self) -> None:
@@ -99,6 +106,7 @@ class Adwin:
             self._drop(1)
 
     def _drop(self, buckets: int) -> None:
+        self._length -= sum(self._sizes[:buckets])
         del self._sizes[:buckets]
         del self._sums[:buckets]
 
@@ -107,7 +115,7 @@ class Adwin:
         sizes = np.array(self._sizes, dtype=np.float64)
         sums = np.cumsum(self._rows(), axis=0)
         total, length = sums[-1], float(sizes.sum())
-        self._usual = (total[0] / length).tolist()
+        self._high = (self._ratio * (total[0] / length)).tolist()
         n0 = np.cumsum(sizes)[:-1, None]
         n1 = length - n0
         before = sums[:-1, 0] / n0
@@ -130,7 +138,7 @@ class Adwin:
 
     def _rows(self) -> Floats:
         """Of each bucket the sums of its values and of their squares: [N, 2, C]."""
-        return np.array(self._sums).reshape(-1, 2, len(self._usual))
+        return np.array(self._sums).reshape(-1, 2, len(self._high))
 
     def _chance(self, parts: Floats, variance: Floats, length: float) -> Floats:
         """By how much means may differ by chance: the bound of Bernstein that the paper uses."""
@@ -144,11 +152,12 @@ class Adwin:
             "sizes": list(self._sizes),
             "rows": self._rows(),
             "seen": self._seen,
-            "usual": list(self._usual),
+            "high": list(self._high),
         }
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._sizes = [int(size) for size in state["sizes"]]
         self._sums = [row.ravel().tolist() for row in state["rows"]]
-        self._seen, self._usual = state["seen"], list(state["usual"])
+        self._seen, self._high = state["seen"], list(state["high"])
+        self._length = sum(self._sizes)

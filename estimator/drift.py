@@ -73,7 +73,7 @@ class Drift:
         return detection
 
     def _look(self, wrong: Sequence[float], at: int) -> Detection | None:
-        scale = [FULL_SCALE * math.exp(usual) for usual in self._usual_log]
+        scale = [FULL_SCALE * usual for usual in map(math.exp, self._usual_log)]
         part = [min(error / full, 1.0) for error, full in zip(wrong, scale, strict=True)]
         cut = self._adwin.update(part)
         if cut is None:
