@@ -95,7 +95,8 @@ FAMILIES: Final = (
     ),
     Family(
         "wattstream_learner_samples_total",
-        "Samples of the partition that were learned from, by whichever learner.",
+        "Samples of the partition that were learned from or, of held-out and new nodes, only "
+        "scored, by whichever learner.",
         ("partition",),
     ),
     Family(

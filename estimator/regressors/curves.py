@@ -141,10 +141,13 @@ class CurveBank:
         self._at_seconds = max(at_seconds, self._at_seconds or at_seconds)
 
     def _widen(self, greatest: float) -> None:
-        """Scales are powers of two: when one doubles, two bins become one."""
+        """Scales are powers of two from 1 on: when one doubles, two bins become one.
+
+        Rates below 1/s are worth no curve: one of such a scale would be asked far beyond it.
+        """
         if greatest <= self._scale or greatest <= 0:
             return
-        scale = float(np.exp2(np.ceil(np.log2(greatest))))
+        scale = max(1.0, float(np.exp2(np.ceil(np.log2(greatest)))))
         if self._scale == 0.0:
             self._scale = scale
             return

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
@@ -77,6 +77,7 @@ def test_a_line_is_met_by_each_within_a_few_watts() -> None:
     st.lists(st.tuples(st.floats(0, 1e12), st.floats(0, 1e4)), min_size=1, max_size=20),
     st.floats(0, 100),
 )
+@example([(1e-194, 0.0)], 0.0)
 @settings(max_examples=25)
 def test_no_curve_is_ever_negative_and_at_rest_it_says_little(
     samples: list[tuple[float, float]], most: float
