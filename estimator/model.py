@@ -17,7 +17,7 @@ from estimator.kepler_curves import Curve
 from estimator.lessons import Lesson
 from estimator.questions import Question, Questions
 from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker
-from estimator.scoring import Scores, mean_errors
+from estimator.scoring import Scores, next_errors
 from estimator.snapshots import Snapshots
 from estimator.strangers import Stranger, StrangerScores
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
@@ -160,20 +160,18 @@ class PowerModel:
         else:
             questions = Questions(batch, asked)
             estimated = self._weigh(batch, questions, models)
-            terms = questions.sums(self.total.terms(estimated, questions.watts))
-            wrong = mean_errors(terms).tolist()
-            drift = self._drift_in(batch, asked, wrong)
+            terms = self.total.terms(estimated, questions.watts)
+            sums = questions.sums(terms, len(HORIZONS))
+            now = [question.model for question in asked if not question.horizon]
+            drift = self._drift_in(batch, now, next_errors(sums))
             if drift is not None and mark is not None and drift[0] + 1 < len(rounds):
                 self._rewind(mark)
                 return self._learn_in_two(rounds, complete, taught, drift[0] + 1)
-            self._score(batch, questions, terms)
+            self.recent.follow(self.total)
+            for scores in (self.total, self.recent):
+                scores.add_rounds(sums, [at / 1000 for at in batch.at])
             said = questions.next_samples(batch, estimated, complete=complete)
-            lessons = [
-                Lesson(one, question.model)
-                for one, question in zip(
-                    said, (one for one in asked if not one.horizon), strict=True
-                )
-            ]
+            lessons = [Lesson(*pair) for pair in zip(said, now, strict=True)]
         self._clip(batch, seen)
         self.samples += batch.starts[-1]
         self.since = batch.at[0] if self.since is None else self.since
@@ -241,30 +239,23 @@ class PowerModel:
         recent = np.empty((len(batch), *self._weighing.shape))
         opinions = questions.opinions()
         wrong = questions.means(np.abs(opinions - questions.watts[:, None]))
+        seconds = [at / 1000 for at in batch.at]
         for number, (horizons, part) in enumerate(questions.by_round):
-            self._weighing.update(horizons, wrong[part], batch.at[number] / 1000)
+            self._weighing.update(horizons, wrong[part], seconds[number])
             recent[number] = self._weighing.recent()
         for model, weights in zip(models, weights_of(recent), strict=True):
             model.weights = weights
         return questions.settled(opinions)
 
     def _drift_in(
-        self, batch: Batch, asked: Sequence[Question], wrong: Sequence[Sequence[float]]
+        self, batch: Batch, asked: Sequence[FrozenModel], wrong: Floats
     ) -> tuple[int, Detection] | None:
-        """The first drift that the errors of questions show, and the number of its round."""
-        for question, watts in zip(asked, wrong, strict=True):
-            if not question.horizon:
-                greatest = question.model.ceiling.tolist()
-                found = self.drift.observe(watts, greatest, batch.at[question.round])
-                if found is not None:
-                    return question.round, found
+        """The first drift that the rounds' errors [B, C] show, and the number of its round."""
+        for number, (model, watts) in enumerate(zip(asked, wrong.tolist(), strict=True)):
+            found = self.drift.observe(watts, model.ceiling.tolist(), batch.at[number])
+            if found is not None:
+                return number, found
         return None
-
-    def _score(self, batch: Batch, questions: Questions, terms: Floats) -> None:
-        self.recent.follow(self.total)
-        for number, (horizons, part) in enumerate(questions.by_round):
-            self.total.add(horizons, terms[:, part], batch.at[number] / 1000)
-            self.recent.add(horizons, terms[:, part], batch.at[number] / 1000)
 
     def _ask(
         self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]

@@ -140,7 +140,8 @@ class Learner:
         # Strangers first: they are asked about before the others teach.
         for part, samples in sorted(parts.items(), key=lambda item: item[0][0] is None):
             role, features, components = part
-            rates = np.array([sample.rates for sample in samples])
+            rates = np.concatenate([sample.rates for sample in samples])
+            rates = rates.reshape(len(samples), -1)
             watts = np.array([sample.watts for sample in samples])
             for group, columns in self._groups_of(features):
                 key = ModelKey(node_type, source, ABS_POWER, group)
