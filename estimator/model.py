@@ -144,17 +144,17 @@ class PowerModel:
         questions = Questions(batch, asked)
         opinions = questions.opinions()
         wrong = questions.means(np.abs(opinions - questions.watts[:, None]))
+        seconds = [at / 1000 for at in batch.at]
         for number, (horizons, part) in enumerate(questions.by_round):
-            self._weighing.update(horizons, wrong[part], batch.at[number] / 1000)
+            self._weighing.update(horizons, wrong[part], seconds[number])
             recent[number] = self._weighing.recent()
         for model, weights in zip(models, weights_of(recent), strict=True):
             model.weights = weights
         estimated = questions.settled(opinions)
-        terms = questions.sums(self.total.terms(estimated, questions.watts))
+        terms = questions.sums(self.total.terms(estimated, questions.watts), len(HORIZONS))
         self.recent.follow(self.total)
-        for number, (horizons, part) in enumerate(questions.by_round):
-            self.total.add(horizons, terms[:, part], batch.at[number] / 1000)
-            self.recent.add(horizons, terms[:, part], batch.at[number] / 1000)
+        for scores in (self.total, self.recent):
+            scores.add_rounds(terms, seconds)
         return questions.next_samples(batch, estimated, complete=complete)
 
     def _ask(

@@ -111,7 +111,8 @@ class Learner:
             parts.setdefault((sample.features, sample.components), []).append(sample)
         at = max(sample.end for sample in over.samples)
         for (features, components), samples in parts.items():
-            rates = np.array([sample.rates for sample in samples])
+            rates = np.concatenate([sample.rates for sample in samples])
+            rates = rates.reshape(len(samples), -1)
             watts = np.array([sample.watts for sample in samples])
             for group, columns in self._groups_of(features):
                 key = ModelKey(node_type, source, ABS_POWER, group)

@@ -14,6 +14,7 @@ import numpy as np
 from estimator.arrays import Floats, State
 from estimator.batch import Batch, Round
 from estimator.expansion import expansion
+from estimator.parts import Parts
 
 _FAINTEST: Final = 1e-6
 """Forgetting never leaves less than that of one sample's weight: after a long silence the old
@@ -90,19 +91,23 @@ class Moments:
         divided = batch.rows / divisors(scales)[batch.round_of_row]
         terms = self.expansion.expand(divided)
         kept = self._kept(batch.sizes, seconds)
-        parts, handy = batch.parts(), max(1, _AT_ONCE_BYTES // self.a.nbytes)
+        grown = (scales != np.concatenate([self.scales[None], scales[:-1]])).any(axis=1).tolist()
+        handy = max(1, _AT_ONCE_BYTES // self.a.nbytes)
         for first in range(0, len(batch), handy):
             last = min(first + handy, len(batch))
             a = np.empty((last - first, *self.a.shape))
             b = np.empty((last - first, *self.b.shape))
+            rows = slice(batch.starts[first], batch.starts[last])
+            parts = Parts(batch.sizes[first:last])
+            squares = parts.products(terms[rows], terms[rows])
+            products = parts.products(terms[rows], batch.watts[rows])
             for number in range(first, last):
-                if (scales[number] != self.scales).any():
+                if grown[number]:
                     self._rescale(scales[number])
-                z, y = terms[parts[number]], batch.watts[parts[number]]
                 self.a = np.multiply(self.a, kept[number], out=a[number - first])
                 self.b = np.multiply(self.b, kept[number], out=b[number - first])
-                self.a += z.T * z if len(z) == 1 else z.T @ z
-                self.b += z.T * y if len(z) == 1 else z.T @ y
+                self.a += squares[number - first]
+                self.b += products[number - first]
             yield divisors(scales[first:last]), a, b
         # Not to keep the sums of all rounds for the sake of the last.
         self.a, self.b = self.a.copy(), self.b.copy()
@@ -182,9 +187,9 @@ def _power_of_two(values: Floats) -> Floats:
 
 def _ridged(a: Floats, penalty: float) -> Floats:
     """A with the penalty on its diagonal: [..., D, D]."""
-    ridged = a.copy()
-    diagonal = np.arange(1, a.shape[-1])
-    ridged[..., diagonal, diagonal] += (penalty * a[..., 0, 0])[..., None]
+    ridged, terms = a.copy(), a.shape[-1]
+    diagonal = ridged.reshape(*a.shape[:-2], -1)[..., :: terms + 1]
+    diagonal[..., 1:] += (penalty * a[..., 0, 0])[..., None]
     return ridged
 
 
