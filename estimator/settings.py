@@ -84,9 +84,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[str, ...],
         _help(
             "Banks of experts in every model: `ridge`, `line`, `neighbours`, `linear`, `amf`, "
-            "`river.PACKAGE.CLASS(ARGUMENTS)`"
+            "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
-    ] = ("ridge",)
+    ] = ("ridge", "neighbours")
     isolator: Annotated[
         str,
         _help(

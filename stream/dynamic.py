@@ -90,6 +90,7 @@ def dynamic_of(
             for component, found in manifest.errors.items()
         },
         lines=_lines(model, level),
+        curves=msgspec.UNSET,
     )
     above = noted._replace(
         estimated=np.maximum(noted.estimated - level, 0.0),

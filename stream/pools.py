@@ -10,6 +10,7 @@ from estimator.errors import MisuseError
 from estimator.isolation.isolator import Isolator
 from estimator.model import BankMaker
 from estimator.regressors.bank import Bank
+from estimator.regressors.curves import CurveBank
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank
@@ -36,12 +37,12 @@ BANKS: Final[Mapping[str, BankMaker]] = {
     "neighbours": _neighbours,
     "linear": linear_bank,
     "amf": amf_bank,
+    "curves": CurveBank,
 }
 """Every bank of experts by the name that settings use."""
 
-DEFAULT_BANKS: Final = ("ridge",)
-ACCURATE_BANKS: Final = ("ridge", "neighbours")
-"""Nearer to what is measured, and slower to learn and to ask: see decision 22."""
+DEFAULT_BANKS: Final = ("ridge", "neighbours")
+"""What is nearest to what is measured; the ridge alone is quicker to learn: see decision 30."""
 
 
 def pool(
@@ -53,7 +54,7 @@ def pool(
 
     Without an isolator there are models of AbsPower only.
     """
-    if not banks:
+    if not set(banks) - {"curves"}:  # which has no expert
         raise MisuseError("at least one expert is needed")
     return Pool(groups, {name: _maker(name) for name in banks}, isolator)
 

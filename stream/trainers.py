@@ -19,9 +19,14 @@ TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
     "SVRRegressorTrainer": ("neighbours",),
     "GradientBoostingRegressorTrainer": ("amf",),
     "XgboostFitTrainer": ("amf",),
+    "LogisticRegressionTrainer": ("ridge", "curves"),
+    "LogarithmicRegressionTrainer": ("ridge", "curves"),
+    "ExponentialRegressionTrainer": ("ridge", "curves"),
+    "curves": ("ridge", "curves"),
 }
 """Trainer to banks of experts: lines for lines, curves of second order for polynomials, remembered
-samples for what compares with samples, a forest of adaptive trees for trees."""
+samples for what compares with samples, a forest of adaptive trees for trees. Kepler's curves are
+learned beside experts, and are none."""
 
 
 def experts_of(names: Sequence[str], settings_experts: Sequence[str], key: str) -> tuple[str, ...]:
@@ -40,6 +45,6 @@ def experts_of(names: Sequence[str], settings_experts: Sequence[str], key: str) 
         elif name in TRAINERS or name in BANKS:
             found += TRAINERS.get(name, (name,))
         else:
-            known = ", ".join((OWN[0], *TRAINERS, *BANKS))
+            known = ", ".join(dict.fromkeys((OWN[0], *TRAINERS, *BANKS)))
             raise MisuseError(f"{key} has {name[:80]!r}: known are {known}")
     return tuple(dict.fromkeys(found))

@@ -217,6 +217,17 @@ def test_problems_are_told_apart_for_counting() -> None:
     assert answerer.respond(encode(power_request([[1.0]], source="acpi")))[1:] == (1, "no_model")
 
 
+def test_of_what_the_machine_cannot_measure_the_error_on_strangers_counts() -> None:
+    shelf = Shelf(plain_entry(), plain_entry(source="acpi"))
+    answerer = Answerer(shelf, None, Clock(), unmetered={"acpi"})
+    for source in ("rapl-sysfs", "acpi"):
+        assert ask(answerer, source=source)["msg"] == ""
+    assert {query.source: query.unmetered for query in shelf.queries} == {
+        "rapl-sysfs": False,
+        "acpi": True,
+    }
+
+
 @pytest.mark.parametrize("age_seconds", HORIZONS)
 def test_dynamic_power_adds_up_at_every_horizon_also_of_curves(age_seconds: int) -> None:
     """Within the rounding of an answer: half a milliwatt a row."""

@@ -18,7 +18,7 @@ from stream.dead_letters import DeadLetters
 from stream.learner import Pool
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode
 from stream.worker import Parts, Worker
@@ -121,7 +121,7 @@ def log_of_all() -> MemoryLog:
 
 def pool_of_all() -> Pool:
     """Of all isolators the one that learns most: workloads "2" are its background."""
-    return pool(ACCURATE_BANKS, isolator=make_isolator("trainer", {"bg_hints": ["2"]}))
+    return pool(isolator=make_isolator("trainer", {"bg_hints": ["2"]}))
 
 
 def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:

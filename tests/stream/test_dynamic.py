@@ -19,7 +19,7 @@ from stream import plain
 from stream.dynamic import dynamic_of
 from stream.join import Join
 from stream.learner import Learned, Learner, Pool
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 from stream.publisher import Publisher, artifact_of
 from stream.sample import Sample
 from stream.shard import Shard
@@ -29,7 +29,7 @@ SYSTEM: Mapping[str, Any] = {"bg_hints": ["system"]}
 
 
 def isolating(name: str, arguments: Mapping[str, Any] | None = None) -> Pool:
-    return pool(ACCURATE_BANKS, isolator=make_isolator(name, arguments or {}))
+    return pool(isolator=make_isolator(name, arguments or {}))
 
 
 def sample(
@@ -85,15 +85,15 @@ class Kept:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.labels: list[float] = []
         self.rates: list[list[float]] = []
-        before = PowerModel.learn_rounds
+        before = PowerModel.lessons
 
-        def learn_rounds(model: PowerModel, rounds: Any, *, complete: bool = True) -> Any:
+        def lessons(model: PowerModel, rounds: Any, *, complete: bool = True) -> Any:
             if model._above_idle:
                 self.labels += [float(watts) for one in rounds for watts in one.watts[:, 0]]
                 self.rates += [row.tolist() for one in rounds for row in one.rows]
             return before(model, rounds, complete=complete)
 
-        monkeypatch.setattr(PowerModel, "learn_rounds", learn_rounds)
+        monkeypatch.setattr(PowerModel, "lessons", lessons)
 
 
 def test_trainer_subtracts_what_abspower_says_of_the_background(
@@ -151,7 +151,7 @@ def test_only_abspower_is_shown_live() -> None:
 @pytest.mark.parametrize("name", ISOLATORS)
 def test_abspower_is_learned_as_ever_whatever_is_subtracted(name: str) -> None:
     samples = joined(fleet(nodes=2, steps=30), Join(hints=Hints(["2"])))
-    with_it, without = learned(isolating(name), samples), learned(pool(ACCURATE_BANKS), samples)
+    with_it, without = learned(isolating(name), samples), learned(pool(), samples)
     for key, model in without.models.items():
         assert plain.dump(with_it.models[key].state()) == plain.dump(model.state())
     more = {key.output_type for key in with_it.models.keys() - without.models.keys()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import UnsetType
 
 from estimator.model_store import ModelStore
 from estimator.settings import Settings
@@ -435,3 +436,15 @@ def test_every_metric_is_documented() -> None:
         for name, kind, labels, meaning in rows
     }
     assert documented == {(one.name, one.kind, one.labels, one.help) for one in FAMILIES}
+
+
+def test_curve_trainers_give_curves_for_kepler(trainer: Train, tmp_path: Path) -> None:
+    content = body(trainer={"abs_trainers": ["LogarithmicRegressionTrainer"], "dyn_trainers": []})
+    with zipfile.ZipFile(io.BytesIO(trainer().train(content).content)) as archive:
+        archive.extractall(tmp_path / "store")
+    store = ModelStore(open_store(f"file:{tmp_path / 'store'}"))
+    for index in store.indexes().values():
+        manifest = store.artifact(index.current).manifest
+        assert not isinstance(manifest.curves, UnsetType)
+        assert "package" in manifest.curves["LogarithmicRegressionTrainer"]
+        assert "package" in manifest.lines
