@@ -433,7 +433,8 @@ class PowerModel:
                 bank.restore(saved)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
-        self.lowest.restore(state["lowest"])
+        if "lowest" in state:
+            self.lowest.restore(state["lowest"])
         self._weighing.restore(state["weighing"])
         for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
             snapshots.restore(kept, chunks)

@@ -336,7 +336,7 @@ class Learner:
                     f"{', '.join(banks)}: name the same, or learn anew in another data folder"
                 )
             key = ModelKey(**saved["key"])
-            if key.output_type == DYN_POWER and state["isolates"] != self._isolates:
+            if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
                 continue  # It learned what is above another background: it begins anew.
             model = self._new(key, saved["features"], saved["components"])
             model.restore(saved["model"])
