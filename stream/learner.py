@@ -39,7 +39,10 @@ class Pool(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """One round as one model met it: what it said of each sample before it learned them."""
+    """One round as one model met it: what it said of each sample before it learned them.
+
+    ``drift`` is what the round's errors were the sign of, if they were.
+    """
 
     key: ModelKey
     components: tuple[str, ...]
@@ -47,6 +50,7 @@ class Learned(NamedTuple):
     at: int
     estimated: Floats
     measured: Floats
+    drift: Detection | None = None
 
 
 Observer = Callable[[Learned], None]
@@ -179,6 +183,7 @@ class Learner:
         lessons = deque(model.lessons(rounds, complete=watched) if rounds else ())
         for over in waiting:
             rows, watts, at = over.batch
+            drift = None
             if over.stranger is None:
                 estimated, _, drift = lessons.popleft()
                 if drift is not None:
@@ -191,7 +196,7 @@ class Learner:
                     estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
             if self._observer is not None and estimated is not None:
                 self._observer(
-                    Learned(over.key, model.components, over.nodes, at, estimated, watts)
+                    Learned(over.key, model.components, over.nodes, at, estimated, watts, drift)
                 )
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
