@@ -151,6 +151,10 @@ class ModelStore:
             raise DamagedError(f"{_artifact_path(digest)} has digest {_digest_of(data)}")
         return data
 
+    def index(self, slug: str) -> ModelIndex:
+        """The index of the model; ``NotFoundError`` or ``DamagedError``."""
+        return self._index(_index_path(slug))[0]
+
     def roll_back(self, slug: str, digest: str) -> None:
         """Make another version of the model current; ``NotFoundError`` if it is not kept."""
         path = _index_path(slug)

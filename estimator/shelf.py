@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
+from msgspec import UnsetType
 
 from estimator.arrays import Floats
 from estimator.choice import Entry, Query, chosen_by
 from estimator.errors import NoModelError
+from estimator.kepler_curves import CURVE_TRAINERS, Curves
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model_filter import Filter
 from estimator.similarity import Mask, NodeTypeSearch
@@ -47,9 +49,16 @@ class _Group:
                 self._errors[measure][row] = value
         self._unknown = np.full(len(scored), np.nan)
 
-    def fitting(self, weight: bool, wanted: Filter) -> Mask:
-        """Which models have lines, if ``weight`` asks for them, and pass the filter: [N]."""
-        fits = self._has_lines.copy() if weight else np.ones(len(self.entries), np.bool_)
+    def fitting(self, query: Query, wanted: Filter) -> Mask:
+        """Which models have lines or curves, if these are asked for, and pass the filter: [N]."""
+        fits = np.ones(len(self.entries), np.bool_)
+        if query.weight and query.trainer_name in CURVE_TRAINERS:
+            # Kepler applies a curve to the first feature of its list, whatever that is.
+            fits = np.array([_has_curves(entry, query) for entry in self.entries])
+        elif query.weight:
+            fits = self._has_lines.copy()
+        if query.trainer_name and not query.weight:
+            fits &= [_is_of(entry, query.trainer_name) for entry in self.entries]
         if wanted.features is not None and not self.features <= wanted.features:
             fits[:] = False
         # What a model does not have is NaN here, and never compares.
@@ -80,6 +89,7 @@ class Shelf:
         places = {name: place for place, name in enumerate(machines)}
         # How many machines make up a type is written nowhere; how many samples they gave, is.
         self._search = NodeTypeSearch(list(machines.values()), [members[name] for name in machines])
+        self._curve_trainers = {name for entry in entries for name in curves_of(entry)}
         self._experts = {name for entry in entries for name in entry.manifest.experts}
         self._groups = [_Group(found, places) for found in groups.values()]
 
@@ -88,7 +98,7 @@ class Shelf:
         self._check_trainer(query)
         metrics = set(query.metrics)
         fitting = [
-            (group, group.fitting(query.weight, wanted))
+            (group, group.fitting(query, wanted))
             for group in self._groups
             if group.features <= metrics
         ]
@@ -137,7 +147,11 @@ class Shelf:
         return place
 
     def _check_trainer(self, query: Query) -> None:
-        known = {LINEAR_TRAINER} if query.weight else ARCHIVE_TRAINERS | self._experts
+        known = (
+            {LINEAR_TRAINER} | self._curve_trainers
+            if query.weight
+            else ARCHIVE_TRAINERS | self._experts
+        )
         if query.trainer_name and query.trainer_name not in known:
             what = "weights" if query.weight else "models"
             raise NoModelError(
@@ -147,7 +161,25 @@ class Shelf:
 
 
 def _rank(entry: Entry, errors: dict[str, float]) -> tuple[float, str]:
-    return errors.get("mae", math.inf), entry.digest
+    return errors.get("mae", math.inf), entry.tie
+
+
+def _is_of(entry: Entry, trainer: str) -> bool:
+    """An imported model is what one trainer made; of a learned one the whole is the answer."""
+    return not entry.manifest.key.imported or trainer in entry.manifest.experts
+
+
+def curves_of(entry: Entry) -> Curves:
+    """The model's curves for Kepler, by trainer and component."""
+    return {} if isinstance(entry.manifest.curves, UnsetType) else entry.manifest.curves
+
+
+def _has_curves(entry: Entry, query: Query) -> bool:
+    found = curves_of(entry).get(query.trainer_name, {})
+    return any(
+        component in KEPLER_COMPONENTS and curve.feature == query.metrics[0]
+        for component, curve in found.items()
+    )
 
 
 def _has_lines(entry: Entry) -> bool:
@@ -163,6 +195,8 @@ def _first(fitting: _Fitting) -> Entry:
 
 def _limits(query: Query) -> str:
     weights = " with weights" if query.weight else ""
+    if query.weight and query.trainer_name in CURVE_TRAINERS:
+        weights += f" of {query.trainer_name} for {quoted(query.metrics[0])}, the first metric"
     return weights + (f" with filter {quoted(query.filter)}" if query.filter else "")
 
 

@@ -68,7 +68,9 @@ def _catalog_values(catalog: Catalog, now: float) -> Iterator[Values]:
     yield "wattstream_store_up", (), float(catalog.last_error is None)
     yield "wattstream_models", (), float(len(entries))
     for entry in entries:
-        yield from _model_values(entry, now)
+        # Imported models have no samples and no errors, and may be hundreds.
+        if not entry.manifest.key.imported:
+            yield from _model_values(entry, now)
 
 
 def _model_values(entry: Entry, now: float) -> Iterator[Values]:

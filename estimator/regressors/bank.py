@@ -9,6 +9,7 @@ from estimator.arrays import Floats, State
 from estimator.batch import Batch
 from estimator.chunks import Chunks
 from estimator.frozen import FrozenExperts
+from estimator.prior import Prior
 
 
 class Bank(Protocol):
@@ -66,4 +67,13 @@ class LineMaker(Protocol):
 
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
+        ...
+
+
+@runtime_checkable
+class Starter(Protocol):
+    """A bank that can start from what is known of another machine."""
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from the prior, having learned nothing."""
         ...

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.settings import Settings
+from server.commands.models_import import import_
 from server.commands.output import print_json, print_table, watts
 
 SETTINGS = ("data", "store")
@@ -39,10 +40,12 @@ def run(
     for index in indexes.values():
         current = next(one for one in index.versions if one.digest == index.current)
         key, when = index.key, datetime.fromtimestamp(current.at / 1000, tz=UTC)
-        for component, errors in current.errors.items():
+        until = f"imported: {key.imported}" if key.imported else f"{when:%Y-%m-%d %H:%M:%S}"
+        for component in current.components:
+            errors = current.errors.get(component, {})
             found = [watts(errors.get(h, {}).get("mae")) for h in ("0", "60", "300", "1200")]
             head = [key.node_type, key.source, key.output_type, key.feature_group, component]
-            rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}"])
+            rows.append([*head, str(current.samples), *found, until])
     columns = ["node type", "source", "output", "group", "component", "samples"]
     columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)"]
     print_table(columns, rows, f"{len(indexes)} models in {where}")
@@ -67,4 +70,4 @@ def promote(
     return 0
 
 
-SUBCOMMANDS = {"promote": promote}
+SUBCOMMANDS = {"promote": promote, "import": import_}
