@@ -85,9 +85,12 @@ class Priors:
             key=_preference,
         )
         found = _scaled(chosen, machine, features, components)
-        if found is not None:
-            how = f"{found.origin}, which is like it to {1.0 - match.looseness:.0%}"
-            _log.info("model %s starts from %s", key.slug, how)
+        if found is None:
+            return None
+        found = found._replace(likeness=1.0 - match.looseness)
+        _log.info(
+            "model %s starts from %s (%.0f %% alike)", key.slug, found.origin, 100 * found.likeness
+        )
         return found
 
 

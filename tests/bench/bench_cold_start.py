@@ -106,7 +106,7 @@ def course(
     prior = priors.prior(key, machine, named or features, every[0].components)
     if prior is None:
         raise SystemExit(f"{name}: nothing that is published fits")
-    print(f"{name}: starts from {prior.origin}")
+    print(f"{name}: starts from {prior.origin}, {prior.likeness:.0%} alike")
     length = min(len(one.rounds) for one in every)
     both = [
         np.mean([errors(one, features, start)[:length] for one in every], axis=0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ def test_the_most_similar_machine_is_chosen_by_the_rules_of_the_contract() -> No
 
 
 def _of_pipeline() -> Any:
-    return read_pipelines({name: lambda data=data: data for name, data in pipeline().items()}, "p")
+    return read_pipelines({name: partial(bytes, data) for name, data in pipeline().items()}, "p")
 
 
 def test_of_machines_equally_like_it_the_one_with_more_members_is_chosen() -> None:
