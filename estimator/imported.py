@@ -15,7 +15,7 @@ from estimator.choice import Entry, Query
 from estimator.errors import DamagedError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model_store import ModelStore
-from estimator.pipeline_files import folder_files
+from estimator.pipeline_folder import folder_files
 from estimator.pipelines import PICKLED, read_pipelines
 from estimator.shelf import LINEAR_TRAINER
 from estimator.similarity import NodeTypeSearch

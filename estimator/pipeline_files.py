@@ -10,20 +10,17 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from estimator.download import download
 from estimator.errors import DamagedError, MisuseError, SourceUnavailableError
+from estimator.pipeline_folder import MOST_FILE_BYTES, MOST_FILES, folder_files
 from estimator.pipelines import PICKLED, Files
 
-MOST_FILE_BYTES: Final = 4 << 20
-"""A larger file is none of weights."""
 MOST_BYTES: Final = 64 << 20
 """What an archive, packed and unpacked, may hold of what is read."""
-MOST_FILES: Final = 50_000
 _READ: Final = re.compile(r".+\.json")
 # A gzip that ends within its head makes tarfile raise TypeError.
 _UNREADABLE: Final = (
@@ -55,17 +52,6 @@ def files_of(location: str) -> tuple[Files, str]:
         raise SourceUnavailableError(f"{path}: {error.strerror or error}") from error
 
 
-def folder_files(folder: Path) -> Files:
-    """The folder's files; links are followed by nobody."""
-    found: dict[str, Callable[[], bytes]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            if len(found) == MOST_FILES:
-                raise DamagedError(f"{folder} has more than {MOST_FILES} files")
-            found[path.relative_to(folder).as_posix()] = partial(_read_file, path)
-    return found
-
-
 def archive_files(data: bytes) -> Files:
     """The files of a zip or a tar (gzip, bzip2, xz or plain), of which only JSON is unpacked."""
     try:
@@ -74,17 +60,6 @@ def archive_files(data: bytes) -> Files:
         return _tar_files(data)
     except _UNREADABLE as error:
         raise DamagedError(f"no zip or tar that can be read: {error}") from error
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_FILE_BYTES + 1)
-    except OSError as error:
-        raise DamagedError(f"it cannot be read: {error.strerror}") from error
-    if len(data) > MOST_FILE_BYTES:
-        raise DamagedError(f"it has more than {MOST_FILE_BYTES} bytes")
-    return data
 
 
 class _Unpacked:

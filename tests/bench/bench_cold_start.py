@@ -27,7 +27,7 @@ from estimator.artifact import Artifact
 from estimator.machine import MachineSpec
 from estimator.model import PowerModel
 from estimator.model_key import ModelKey
-from estimator.pipeline_files import folder_files
+from estimator.pipeline_folder import folder_files
 from estimator.pipelines import read_pipelines
 from estimator.prior import Prior
 from estimator.priors import Priors

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from estimator import pipeline_files
+from estimator import pipeline_files, pipeline_folder
 from estimator.errors import DamagedError, MisuseError, SourceUnavailableError
-from estimator.pipeline_files import archive_files, files_of, folder_files
+from estimator.pipeline_files import archive_files, files_of
+from estimator.pipeline_folder import folder_files
 from tests.estimator.published import pipeline
 
 
@@ -63,7 +64,7 @@ def test_paths_that_lead_out_are_refused(
 def test_a_bomb_is_refused_before_it_is_unpacked(
     pack: Callable[[Mapping[str, bytes]], bytes],
 ) -> None:
-    bomb = pack({"a.json": bytes(pipeline_files.MOST_FILE_BYTES + 1)})
+    bomb = pack({"a.json": bytes(pipeline_folder.MOST_FILE_BYTES + 1)})
     assert len(bomb) < 1 << 20
     with pytest.raises(DamagedError, match="at most"):
         archive_files(bomb)
@@ -124,7 +125,7 @@ def test_what_is_no_archive_is_refused(data: bytes, tmp_path: Path) -> None:
 
 
 def test_a_large_file_of_a_folder_is_refused_alone(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(bytes(pipeline_files.MOST_FILE_BYTES + 1))
+    (tmp_path / "a.json").write_bytes(bytes(pipeline_folder.MOST_FILE_BYTES + 1))
     with pytest.raises(DamagedError, match="more than"):
         folder_files(tmp_path)["a.json"]()
 

@@ -17,7 +17,7 @@ from stream import plain
 from stream.learner import Learner
 from stream.pools import pool
 from stream.sample import Sample
-from tests.bench.bench_cold_start import COUNTERS, errors, published, trace
+from tests.bench.bench_cold_start import errors, published, trace
 from tests.bench.bench_quality import samples_of
 from tests.bench.machines import COUNTERS, MACHINES, Machine
 from tests.estimator.published import LINEAR, line
