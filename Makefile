@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.ready-developer
+# More than two cores need: many tests wait for brokers and processes.
+TEST_PROCESSES ?= 3
 KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= 9093
 
@@ -32,7 +34,7 @@ demo: $(READY) ## The same on five simulated nodes, read every second, in a fold
 	@exec $(BIN)/wattstream up --source sim:5 --interval 1 --data .cache/demo
 
 test: $(DEVELOPER) ## Run all tests with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: $(DEVELOPER) ## Check format, lint, types, layers and dependencies
 	$(BIN)/ruff format --check .

@@ -9,13 +9,13 @@ and a product of matrices has the shape of its own round.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.arrays import Floats
+from estimator.parts import Parts
 
 
 class Round(NamedTuple):
@@ -26,34 +26,21 @@ class Round(NamedTuple):
     at: int
 
 
-class Batch:
+class Batch(Parts):
     """B rounds: their rows [R, F] and watts [R, C] one after another, and where each begins."""
 
     def __init__(self, rounds: Sequence[Round]) -> None:
+        super().__init__([len(one.rows) for one in rounds])
         self.at = [one.at for one in rounds]
-        self.sizes = [len(one.rows) for one in rounds]
         if len(rounds) == 1:
             self.rows, self.watts = rounds[0].rows, rounds[0].watts
         else:
             self.rows = np.concatenate([one.rows for one in rounds])
             self.watts = np.concatenate([one.watts for one in rounds])
-        self.starts = [0]
-        for size in self.sizes:
-            self.starts.append(self.starts[-1] + size)
-        self.alone = self.starts[-1] == len(rounds)
-        """Whether every round has one row only."""
         self.round_of_row: NDArray[np.intp] = np.repeat(np.arange(len(rounds)), self.sizes)
 
     def __len__(self) -> int:
         return len(self.at)
-
-    def parts(self) -> list[slice]:
-        """The rows of each round."""
-        return [slice(*ends) for ends in pairwise(self.starts)]
-
-    def part(self, number: int) -> slice:
-        """The rows of one round."""
-        return slice(self.starts[number], self.starts[number + 1])
 
     def least(self, values: Floats) -> Floats:
         """The least of each round's rows: [R, X] to [B, X]."""
@@ -62,23 +49,3 @@ class Batch:
     def greatest(self, values: Floats) -> Floats:
         """The greatest of each round's rows: [R, X] to [B, X]."""
         return values if self.alone else np.maximum.reduceat(values, self.starts[:-1])
-
-    def means(self, values: Floats) -> Floats:
-        """The mean of each round's rows: [R, ...] to [B, ...]."""
-        if self.alone:
-            return values
-        sums = [np.add.reduce(values[part], axis=0) for part in self.parts()]
-        counts = np.array(self.sizes, dtype=np.float64)
-        means: Floats = np.array(sums) / counts.reshape(-1, *[1] * (values.ndim - 1))
-        return means
-
-    def times(self, terms: Floats, matrices: Floats) -> Floats:
-        """Each round's terms times its own matrix: [R, D] and [B, D, X] to [R, X]."""
-        if self.alone:
-            product: Floats = np.matmul(terms[:, None, :], matrices)[:, 0]
-            return product
-        found = [
-            np.matmul(terms[part], matrix)
-            for part, matrix in zip(self.parts(), matrices, strict=True)
-        ]
-        return np.concatenate(found)

@@ -91,16 +91,17 @@ def _products(experts: Sequence[FrozenPolynomials], rows: Floats, parts: Sequenc
     first = experts[0]
     terms, count, components = first.terms.shape
     expand = expansion(rows.shape[1], first.order).expand
-    if len(parts) == len(rows):  # one row each: one product for all
-        scales = np.array([one.scales for one in experts])
+    size = sizes_of(parts)
+    if isinstance(size, int):  # as many rows each: one product for all
+        scales = np.repeat(np.array([one.scales for one in experts]), size, axis=0)
         matrices = np.array([one.terms for one in experts]).reshape(-1, terms, count * components)
-        flat = np.matmul(expand(rows / scales)[:, None, :], matrices)[:, 0]
+        flat = np.matmul(expand(rows / scales).reshape(-1, size, terms), matrices)
     else:
         found = [
             np.matmul(expand(rows[part] / one.scales), one.terms.reshape(terms, -1))
             for one, part in zip(experts, parts, strict=True)
         ]
-        flat = found[0] if len(found) == 1 else np.concatenate(found)
+        flat = np.concatenate(found)
     said: Floats = flat.reshape(len(rows), count, components)
     return said
 
@@ -311,7 +312,7 @@ def opinions_of(models: Sequence[FrozenModel], rows: Floats, parts: Sequence[sli
 
     It is what each model's `FrozenModel.opinions` says, to the last bit, for less.
     """
-    sizes = None if len(parts) == len(rows) else [part.stop - part.start for part in parts]
+    sizes = sizes_of(parts)
     least, most = per_row([model.seen for model in models], sizes).swapaxes(0, 1)
     within = np.minimum(np.maximum(rows, least), most)
     said = [
@@ -325,10 +326,16 @@ def opinions_of(models: Sequence[FrozenModel], rows: Floats, parts: Sequence[sli
     return np.fmin(np.fmax(watts, floors), uppers)
 
 
-def per_row(values: Sequence[Floats], sizes: Sequence[int] | None) -> Floats:
-    """One array for each row, of one for each part; ``sizes`` None: the parts are rows."""
+def sizes_of(parts: Sequence[slice]) -> int | list[int]:
+    """How many rows each part has; one number if all have as many."""
+    sizes = [part.stop - part.start for part in parts]
+    return sizes[0] if sizes.count(sizes[0]) == len(sizes) else sizes
+
+
+def per_row(values: Sequence[Floats], sizes: int | Sequence[int]) -> Floats:
+    """One array for each row, of one for each part of so many rows."""
     array = np.array(values)
-    return array if sizes is None else np.repeat(array, sizes, axis=0)
+    return array if sizes == 1 else np.repeat(array, sizes, axis=0)
 
 
 def _said_by(experts: Sequence[FrozenExperts], rows: Floats, parts: Sequence[slice]) -> Floats:

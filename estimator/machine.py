@@ -10,7 +10,7 @@ import msgspec
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
-class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     """A machine as Kepler describes it (``pkg/config/spec.go``). All numbers are integers.
 
     ``cores`` are logical processors, ``chips`` sockets, ``memory`` GiB, ``frequency`` MHz to the

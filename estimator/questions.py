@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from estimator.arrays import Floats
 from estimator.batch import Batch
 from estimator.frozen import FrozenModel, opinions_of, per_row, weighed
+from estimator.parts import Parts
 
 OF_A_ROUND: Final = 4
 """No more rows of one round are asked about: errors are means, and a fleet's rounds are many."""
@@ -27,8 +28,9 @@ class Question(NamedTuple):
 class Questions:
     """The questions of a batch, round by round.
 
-    ``parts`` are the rows of each question among all R rows that are asked about, ``watts`` [R, C]
-    what was measured, ``by_round`` each round's horizons and its questions.
+    ``parts`` are the rows of each question among all R rows that are asked about, ``next_parts``
+    those of each round's question for the next sample. ``rows`` [R, F] are the features, ``watts``
+    [R, C] what was measured, ``by_round`` each round's horizons and its questions.
     """
 
     def __init__(self, batch: Batch, asked: Sequence[Question]) -> None:
@@ -36,14 +38,17 @@ class Questions:
         self._models = [question.model for question in asked]
         if batch.alone:
             places = np.array([question.round for question in asked])
-            self._sizes = None
-            self.parts = [slice(number, number + 1) for number in range(len(asked))]
+            self._parts = Parts([1] * len(asked))
         else:
-            rows = [_rows(batch, question) for question in asked]
-            places = np.concatenate(rows)
-            self._sizes = [len(part) for part in rows]
-            ends = np.cumsum([0, *self._sizes]).tolist()
-            self.parts = [slice(*pair) for pair in pairwise(ends)]
+            of_round = [rows_asked(batch, number) for number in range(len(batch))]
+            rows = [of_round[question.round] for question in asked]
+            places = np.array(list(chain.from_iterable(rows)))
+            self._parts = Parts([len(part) for part in rows])
+        self._sizes = self._parts.each or self._parts.sizes
+        self.parts = self._parts.parts()
+        self.next_parts = [
+            part for part, question in zip(self.parts, asked, strict=True) if not question.horizon
+        ]
         self.rows, self.watts = batch.rows[places], batch.watts[places]
         self.by_round = _by_round(asked)
 
@@ -63,19 +68,17 @@ class Questions:
             watts[zero] = per_row([model.idle for model in self._models], self._sizes)[zero]
         return watts
 
-    def sums(self, terms: Floats) -> Floats:
-        """Each question's sum over its rows: [8, R, C] to [8, Q, C]."""
-        if self._sizes is None:
-            return terms
-        return np.stack([np.add.reduce(terms[:, part], axis=1) for part in self.parts], axis=1)
+    def sums(self, terms: Floats, horizons: int) -> Floats:
+        """The sums over each question's rows, 0 where none was asked: [8, R, C] to [B, 8, H, C]."""
+        sums = np.zeros((len(self.by_round), len(terms), horizons, terms.shape[2]))
+        rounds = [question.round for question in self._asked]
+        asked = [question.horizon for question in self._asked]
+        sums[rounds, :, asked] = self._parts.sums(terms.swapaxes(0, 1))
+        return sums
 
     def means(self, values: Floats) -> Floats:
         """Each question's mean over its rows: [R, E, C] to [Q, E, C]."""
-        if self._sizes is None:
-            return values
-        sums = np.array([np.add.reduce(values[part], axis=0) for part in self.parts])
-        means: Floats = sums / np.array(self._sizes, dtype=np.float64)[:, None, None]
-        return means
+        return self._parts.means(values)
 
     def next_samples(self, batch: Batch, watts: Floats, *, complete: bool) -> list[Floats | None]:
         """What [R, C] says at horizon 0, round by round.
@@ -96,13 +99,16 @@ class Questions:
         return said
 
 
-def _rows(batch: Batch, question: Question) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Which rows of the batch are asked about: some, spread evenly, others a second later."""
-    first, size = batch.starts[question.round], batch.sizes[question.round]
+def rows_asked(batch: Batch, number: int) -> Sequence[int]:
+    """Which rows of a round are asked about: some, spread evenly, others in the next round.
+
+    Steps of the golden section meet all rows in turn, whatever the time between rounds.
+    """
+    first, size = batch.starts[number], batch.sizes[number]
     if size <= OF_A_ROUND:
-        return first + np.arange(size)
-    turn = batch.at[question.round] // 1000
-    return first + (turn + np.arange(OF_A_ROUND) * size // OF_A_ROUND) % size
+        return range(first, first + size)
+    turn = batch.at[number] * 618_034 // 1_000_000_000
+    return [first + (turn + place * size // OF_A_ROUND) % size for place in range(OF_A_ROUND)]
 
 
 def _by_round(asked: Sequence[Question]) -> list[tuple[list[int], slice]]:

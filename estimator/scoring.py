@@ -54,8 +54,11 @@ class Scores:
         self, horizons: Sequence[int], estimated: Floats, measured: Floats, at_seconds: float
     ) -> None:
         """Take in estimates [H', K, C] made at some of the horizons for watts [K, C]."""
-        terms = np.add.reduce(self.terms(estimated, measured), axis=2)
-        self.add(horizons, terms, at_seconds)
+        terms = np.zeros((1, *self._sums.shape))
+        terms[0, :, horizons] = np.add.reduce(self.terms(estimated, measured), axis=2).swapaxes(
+            0, 1
+        )
+        self.add_rounds(terms, [at_seconds])
 
     def terms(self, estimated: Floats, measured: Floats) -> Floats:
         """What estimates [..., C] of watts [..., C] add to the sums: [8, ..., C]."""
@@ -79,16 +82,20 @@ class Scores:
         """Count from where another does, to be given what its `terms` gives."""
         self._origin = other._origin
 
-    def add(self, horizons: Sequence[int], terms: Floats, at_seconds: float) -> None:
-        """Add sums of `terms`, [8, H', C], for these horizons, after discounting the past."""
-        if self._half_life is not None:
+    def add_rounds(self, terms: Floats, seconds: Sequence[float]) -> None:
+        """Add sums of `terms`, [B, 8, H, C], of one round after the other.
+
+        Each round discounts the past before it.
+        """
+        if self._half_life is None:
+            # The first axis is the outer one: it is added up in order.
+            self._sums = np.add.reduce(np.concatenate([self._sums[None], terms]), axis=0)
+            return
+        for added, at_seconds in zip(terms, seconds, strict=True):
             if self._at_seconds is not None and at_seconds > self._at_seconds:
                 self._sums *= 2.0 ** ((self._at_seconds - at_seconds) / self._half_life)
             self._at_seconds = max(at_seconds, self._at_seconds or at_seconds)
-        if len(horizons) == self._sums.shape[1]:
-            self._sums += terms
-        else:
-            self._sums[:, horizons] += terms
+            self._sums += added
 
     def errors(self, horizon: int, component: int) -> Errors:
         """The errors at the horizon of the component with these indices."""
@@ -135,6 +142,15 @@ class Scores:
         """Go on from a state that `state` gave."""
         self._sums = state["sums"].copy()
         self._origin, self._at_seconds = state["origin"], state["at_seconds"]
+
+
+def next_errors(terms: Floats) -> Floats:
+    """The mean absolute errors [B, C] in watts of the next samples, of sums as `add_rounds` takes.
+
+    Every round must have been asked about at the first horizon.
+    """
+    errors: Floats = terms[:, _ABS, 0] / terms[:, _COUNT, 0]
+    return errors
 
 
 def as_json(errors: Errors) -> Mapping[str, float | None]:

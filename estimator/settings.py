@@ -87,9 +87,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[str, ...],
         _help(
             "Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`, "
-            "`river.PACKAGE.CLASS(ARGUMENTS)`"
+            "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
-    ] = ("ridge",)
+    ] = ("ridge", "neighbours")
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0
@@ -176,6 +176,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str, _help("The password of an encrypted key (no flag)", extra={_HIDDEN: True})
     ] = ""
     kafka_key_password_file: Annotated[str, _help("File with that password")] = ""
+    version_margin: Annotated[
+        float,
+        _help(
+            "Fraction by which a new version may be more wrong than the current one;"
+            " `inf` holds none back",
+            ge=0.0,
+        ),
+    ] = 0.05
 
     def __repr__(self) -> str:
         """Every setting with its value, secrets apart."""

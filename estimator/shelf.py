@@ -37,6 +37,7 @@ class _Group:
         scored.sort(key=lambda pair: _rank(pair[0], pair[1]))
         self.entries = [entry for entry, _ in scored]
         self.ranks = [_rank(entry, errors) for entry, errors in scored]
+        self.transfer_ranks = [(entry.transfer_error, entry.tie) for entry in self.entries]
         self.features = frozenset(self.entries[0].manifest.features)
         self.numbers = np.array([entry.number for entry in self.entries])
         self.types = np.array([places[entry.manifest.key.node_type] for entry in self.entries])
@@ -118,7 +119,7 @@ class Shelf:
                 (group, fits & (group.numbers == query.node_type)) for group, fits in fitting
             ]
             if any(fits.any() for _, fits in numbered):
-                return _first(numbered)
+                return _first(numbered, query.unmetered)
             if not query.loose:
                 there = {
                     number for group, fits in fitting for number in group.numbers[fits].tolist()
@@ -128,9 +129,10 @@ class Shelf:
                     f"{listed(sorted(there))}{_limits(query)}"
                 )
         if query.machine is None or query.machine == UNKNOWN_MACHINE:
-            return _first(fitting)
+            return _first(fitting, query.unmetered)
         place = self._node_type(query.machine, query, fitting)
-        return _first([(group, fits & (group.types == place)) for group, fits in fitting])
+        alike = [(group, fits & (group.types == place)) for group, fits in fitting]
+        return _first(alike, query.unmetered)
 
     def _node_type(self, machine: MachineSpec, query: Query, fitting: _Fitting) -> int:
         """The place of the machine's node type, or of the one most like it, of those that fit."""
@@ -186,11 +188,18 @@ def _has_lines(entry: Entry) -> bool:
     return any(component in entry.manifest.lines for component in KEPLER_COMPONENTS)
 
 
-def _first(fitting: _Fitting) -> Entry:
+def _first(fitting: _Fitting, unmetered: bool) -> Entry:
     """The best of the models that fit, of which there must be one."""
-    firsts = [(group, int(np.argmax(fits))) for group, fits in fitting if fits.any()]
-    group, place = min(firsts, key=lambda first: first[0].ranks[first[1]])
-    return group.entries[place]
+    best: list[tuple[tuple[float, str], Entry]] = []
+    for group, fits in fitting:
+        places = np.flatnonzero(fits).tolist()
+        if not places:
+            continue
+        # Groups are sorted by what is usually asked for.
+        ranks = group.transfer_ranks if unmetered else group.ranks
+        place = min(places, key=ranks.__getitem__) if unmetered else places[0]
+        best.append((ranks[place], group.entries[place]))
+    return min(best, key=lambda found: found[0])[1]
 
 
 def _limits(query: Query) -> str:

@@ -42,11 +42,41 @@ FAMILIES: Final = (
         "Time since the last sample that the served model has learned from.",
         _MODEL,
     ),
+    Family(
+        "wattstream_model_held_back_total",
+        "Versions that were held back because they were worse than the current one.",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_held",
+        "Whether new versions are held back now because they are worse (0 or 1).",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_pinned",
+        "Whether the current version is pinned, so that no other becomes current (0 or 1).",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_rollbacks_total",
+        "Times that an older version was made current, by reason: worse or manual.",
+        (*_MODEL, "reason"),
+    ),
     Family("wattstream_model_mae_watts", "Mean absolute error of the recent past.", _ERROR),
     Family("wattstream_model_rmse_watts", "Root mean square error of the recent past.", _ERROR),
     Family("wattstream_model_mape_ratio", "Mean absolute error over measured power.", _ERROR),
     Family("wattstream_model_r2_ratio", "Share of the variance that the model explains.", _ERROR),
     Family("wattstream_model_bias_watts", "Mean of estimate minus measurement.", _ERROR),
+    Family(
+        "wattstream_model_transfer_mae_watts",
+        "Mean absolute error on nodes that the model never learns from.",
+        (*_MODEL, "component"),
+    ),
+    Family(
+        "wattstream_model_first_contact_mae_watts",
+        "Mean absolute error on nodes in their first minutes, before they are learned from.",
+        (*_MODEL, "component"),
+    ),
     Family("wattstream_source_up", "Whether the source gives readings now (0 or 1).", ("source",)),
     Family(
         "wattstream_source_since_timestamp_seconds",
@@ -85,7 +115,8 @@ FAMILIES: Final = (
     ),
     Family(
         "wattstream_learner_samples_total",
-        "Samples of the partition that were learned from, by whichever learner.",
+        "Samples of the partition that were learned from or, of held-out and new nodes, only "
+        "scored, by whichever learner.",
         ("partition",),
     ),
     Family(
@@ -97,6 +128,16 @@ FAMILIES: Final = (
         "wattstream_learner_dead_letters_total",
         "Records that could not be read, by the topic that they came from.",
         ("topic", "partition"),
+    ),
+    Family(
+        "wattstream_model_drifts_total",
+        "Times that the model's errors were seen to rise for good, and it forgot.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
+        "wattstream_model_last_drift_timestamp_seconds",
+        "Event time of the model's last drift.",
+        (*_MODEL, "partition"),
     ),
     Family(
         "wattstream_learner_lag_records",

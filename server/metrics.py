@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
@@ -21,6 +21,9 @@ from starlette.routing import BaseRoute, Route
 
 import estimator
 from estimator.catalog import Catalog, Entry
+from estimator.model_index import BY_GATE, BY_HAND, ModelIndex
+from estimator.model_key import ModelKey
+from estimator.strangers import FIRST_CONTACT, TRANSFER
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, ShardStatus, SourceStatus, StatusProvider
 
@@ -69,23 +72,50 @@ def _catalog_values(catalog: Catalog, now: float) -> Iterator[Values]:
     yield "wattstream_models", (), float(len(entries))
     for entry in entries:
         # Imported models have no samples and no errors, and may be hundreds.
-        if not entry.manifest.key.imported:
-            yield from _model_values(entry, now)
+        if entry.manifest.key.imported:
+            continue
+        yield from _model_values(entry, now)
+        index = catalog.indexes.get(entry.manifest.key.slug)
+        if index is not None:
+            yield from _version_values(index)
+
+
+def _labels(key: ModelKey) -> tuple[str, ...]:
+    return key.node_type, key.source, key.output_type, key.feature_group
+
+
+def _version_values(index: ModelIndex) -> Iterator[Values]:
+    labels = _labels(index.key)
+    yield "wattstream_model_held_back_total", labels, float(index.held_back)
+    yield "wattstream_model_held", labels, float(index.held_since is not None)
+    yield "wattstream_model_pinned", labels, float(index.pinned)
+    for reason in (BY_GATE, BY_HAND):
+        count = float(index.rollbacks.get(reason, 0))
+        yield "wattstream_model_rollbacks_total", (*labels, reason), count
 
 
 def _model_values(entry: Entry, now: float) -> Iterator[Values]:
     manifest = entry.manifest
-    key = manifest.key
-    labels = (key.node_type, key.source, key.output_type, key.feature_group)
+    labels = _labels(manifest.key)
     yield "wattstream_model_samples_total", labels, float(manifest.samples)
     yield "wattstream_model_artifact_age_seconds", labels, max(0.0, now - manifest.at / 1000)
     for component, horizons in manifest.errors.items():
         for horizon, errors in horizons.items():
+            if horizon in _STRANGERS:
+                mae = errors.get("mae")
+                if mae is not None and math.isfinite(mae):
+                    yield _STRANGERS[horizon], (*labels, component), mae
+                continue
             for measure, (name, factor) in _MEASURES.items():
                 value = errors.get(measure)
                 if value is not None and math.isfinite(value):
                     yield name, (*labels, component, horizon), value * factor
 
+
+_STRANGERS: Final[Mapping[str, str]] = {
+    TRANSFER: "wattstream_model_transfer_mae_watts",
+    FIRST_CONTACT: "wattstream_model_first_contact_mae_watts",
+}
 
 _MEASURES: Final = {
     "mae": ("wattstream_model_mae_watts", 1.0),
@@ -131,6 +161,12 @@ def _shard_values(shard: ShardStatus) -> Iterator[Values]:
         yield "wattstream_learner_dropped_total", (reason, partition), float(count)
     for topic, count in shard.dead_letters.items():
         yield "wattstream_learner_dead_letters_total", (topic, partition), float(count)
+    for drift in shard.drifts:
+        key = drift.key
+        labels = (key.node_type, key.source, key.output_type, key.feature_group, partition)
+        yield "wattstream_model_drifts_total", labels, float(drift.count)
+        if drift.at is not None:
+            yield "wattstream_model_last_drift_timestamp_seconds", labels, drift.at
 
 
 class MetricsApi:

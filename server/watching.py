@@ -10,6 +10,7 @@ import numpy as np
 from server.live import Live
 from server.status import (
     CheckpointStatus,
+    DriftStatus,
     LearnerStatus,
     PartitionStatus,
     ShardStatus,
@@ -171,4 +172,8 @@ def _shard_status(shard: Shard) -> ShardStatus:
         dead_letters={
             topic: counts[f"dead {topic}"] for topic in TOPICS if counts[f"dead {topic}"]
         },
+        drifts=tuple(
+            DriftStatus(key, drift.count, None if drift.last is None else drift.last.at / 1000)
+            for key, drift in shard.learner.drifts()
+        ),
     )

@@ -8,9 +8,9 @@ from operator import add
 from typing import Final
 
 from estimator.arrays import State
-from estimator.vocabulary import component_order
 from stream.meter_track import MeterTrack, Verdict, between
 from stream.records import PowerRecord, Zone
+from stream.zones import ZoneLayout, zone_layout
 
 MOST_WATTS: Final = 5000.0
 """No zone draws more: a counter that would have to have done so was reset, and did not wrap."""
@@ -29,20 +29,21 @@ class CounterTrack(MeterTrack):
         super().__init__()
         self._runs: list[int] = []
         self._joules: list[tuple[float, ...]] = []
-        self._raw: list[dict[tuple[str, str], float]] = []
+        self._layouts: list[ZoneLayout] = []
+        self._raw: list[tuple[float, ...]] = []
 
     def add(self, record: PowerRecord) -> Verdict:
         """Take in a reading, also one out of order if it fits between its neighbours."""
         zones = record.zones or []
-        raw = {(zone.component, zone.zone): zone.joules for zone in zones}
+        layout = zone_layout(tuple([(zone.component, zone.zone) for zone in zones]))
         place = bisect_left(self._at, record.at)
         if place < len(self._at):
             if self._at[place] == record.at:
                 return "duplicate"
-            return self._insert(place, record.at, raw, zones)
+            return self._insert(place, record.at, layout, zones)
         self._space(record.at)
-        components = component_order([zone.component for zone in zones])
-        gained = self._gained(len(self._at) - 1, record.at, raw, zones)
+        components = layout.components
+        gained = self._gained(len(self._at) - 1, record.at, layout, zones)
         if gained is None or components != self.components:
             if self._at:
                 self.resets += 1
@@ -56,7 +57,8 @@ class CounterTrack(MeterTrack):
         self._at.append(record.at)
         self._runs.append(run)
         self._joules.append(joules)
-        self._raw.append(raw)
+        self._layouts.append(layout)
+        self._raw.append(tuple([zone.joules for zone in zones]))
         self._bound()
         return "kept"
 
@@ -64,12 +66,12 @@ class CounterTrack(MeterTrack):
         self,
         place: int,
         at: int,
-        raw: dict[tuple[str, str], float],
+        layout: ZoneLayout,
         zones: Sequence[Zone],
     ) -> Verdict:
         if place == 0 or self._runs[place - 1] != self._runs[place]:
             return "late"
-        gained = self._gained(place - 1, at, raw, zones)
+        gained = self._gained(place - 1, at, layout, zones)
         if gained is None:
             return "late"
         after = self._joules[place]
@@ -80,7 +82,8 @@ class CounterTrack(MeterTrack):
         self._at.insert(place, at)
         self._runs.insert(place, self._runs[place])
         self._joules.insert(place, joules)
-        self._raw.insert(place, raw)
+        self._layouts.insert(place, layout)
+        self._raw.insert(place, tuple([zone.joules for zone in zones]))
         self._bound()
         return "kept"
 
@@ -88,24 +91,33 @@ class CounterTrack(MeterTrack):
         self,
         before: int,
         at: int,
-        raw: dict[tuple[str, str], float],
+        layout: ZoneLayout,
         zones: Sequence[Zone],
     ) -> list[float] | None:
         """Joules by component since an earlier reading; None if a counter was reset since."""
-        if before < 0 or self._raw[before].keys() != raw.keys():
+        known = None if before < 0 else self._known(before, layout)
+        if known is None:
             return None
-        known = self._raw[before]
         most = MOST_WATTS * (at - self._at[before]) / 1000.0
-        gained = dict.fromkeys(self.components, 0.0)
-        for zone in zones:
-            difference = zone.joules - known[zone.component, zone.zone]
+        gained = [0.0] * len(layout.components)
+        for zone, last, place in zip(zones, known, layout.places, strict=True):
+            difference = zone.joules - last
             if difference < 0:
                 wrap = zone.wraps_at
                 difference = most + 1.0 if wrap is None else difference + wrap
             if difference > most:
                 return None
-            gained[zone.component] += difference
-        return list(gained.values())
+            gained[place] += difference
+        return gained
+
+    def _known(self, place: int, layout: ZoneLayout) -> Sequence[float] | None:
+        """What a reading's counters said, in the layout's order; None if it had others."""
+        if self._layouts[place] is layout:
+            return self._raw[place]
+        known = dict(zip(self._layouts[place].names, self._raw[place], strict=True))
+        if known.keys() != set(layout.names):
+            return None
+        return [known[name] for name in layout.names]
 
     def mean_watts(self, start: int, end: int) -> tuple[float, ...] | None:
         """Mean power by component from start to end (ms); None where energy is not known."""
@@ -118,7 +130,7 @@ class CounterTrack(MeterTrack):
         return tuple([(b - a) / seconds for a, b in zip(before, after, strict=True)])
 
     def _drop(self, count: int) -> None:
-        for readings in (self._at, self._runs, self._joules, self._raw):
+        for readings in (self._at, self._runs, self._joules, self._layouts, self._raw):
             del readings[:count]
 
     def state(self) -> State:
@@ -129,7 +141,10 @@ class CounterTrack(MeterTrack):
             "at": self._at,
             "runs": self._runs,
             "joules": self._joules,
-            "raw": [[(*zone, joules) for zone, joules in raw.items()] for raw in self._raw],
+            "raw": [
+                [(*name, joules) for name, joules in zip(layout.names, raw, strict=True)]
+                for layout, raw in zip(self._layouts, self._raw, strict=True)
+            ],
             "resets": self.resets,
             "orphaned": self.orphaned,
             "spacing_ms": self.spacing_ms,
@@ -142,7 +157,9 @@ class CounterTrack(MeterTrack):
         track.components = tuple(state["components"])
         track._at, track._runs = list(state["at"]), list(state["runs"])
         track._joules = [tuple(joules) for joules in state["joules"]]
-        track._raw = [{(c, z): joules for c, z, joules in raw} for raw in state["raw"]]
+        for raw in state["raw"]:
+            track._layouts.append(zone_layout(tuple([(name[0], name[1]) for name in raw])))
+            track._raw.append(tuple([joules for _, _, joules in raw]))
         track.resets, track.orphaned = state["resets"], state["orphaned"]
         track.spacing_ms = state["spacing_ms"]
         return track

@@ -54,14 +54,15 @@ class Join:
         if record.mode == "rate":
             _check_length(record.interval or 0.0)
         node = self._node(record.node, record.at)
-        newest = node.recent[-1] if node.recent else -1
-        if record.at in node.recent:
-            self.counts["duplicate"] += 1
-            return []
-        if record.at < newest - self._lateness_ms:
-            self.counts["late"] += 1
-            return []
-        if record.machine != UNKNOWN_MACHINE:
+        if node.recent and record.at <= node.recent[-1]:
+            if record.at in node.recent:
+                self.counts["duplicate"] += 1
+                return []
+            if record.at < node.recent[-1] - self._lateness_ms:
+                self.counts["late"] += 1
+                return []
+        # What is equal stays the same object: then nobody need compare it.
+        if record.machine not in (node.machine, UNKNOWN_MACHINE):
             node.machine = record.machine
         intervals = self._rated(record) if record.mode == "rate" else self._counted(node, record)
         self._remember(node, record.at)

@@ -29,9 +29,8 @@ class MeterTrack:
 
     def forget_before(self, at: int) -> None:
         """Drop the readings that no interval from ``at`` on needs."""
-        needless = bisect_right(self._at, at) - 1
-        if needless > 0:
-            self._drop(needless)
+        if len(self._at) > 1 and self._at[1] <= at:
+            self._drop(bisect_right(self._at, at) - 1)
 
     def _around(self, start: int, end: int) -> tuple[int, int] | None:
         """The last reading up to ``start`` and the first from ``end`` on, if there are both."""

@@ -39,13 +39,8 @@ class Workloads(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     features: dict[str, list[Amount]] = {}
 
 
-class UsageRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a node did. ``at`` in Unix ms, ``interval`` in seconds (mode ``rate`` only).
-
-    Mode ``counter``: values are cumulative since some start. Mode ``rate``: per second, over the
-    ``interval`` that ends at ``at``. Where ``node_features`` lacks a feature, the node's value is
-    the sum over its workloads. Features of ``vocabulary.GAUGE_FEATURES`` are levels in both modes.
-    """
+class NodeUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A usage record, but for its workloads."""
 
     v: int
     node: Name
@@ -54,6 +49,16 @@ class UsageRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     machine: MachineSpec = UNKNOWN_MACHINE
     node_features: dict[str, Amount] = {}
+
+
+class UsageRecord(NodeUsage, frozen=True, omit_defaults=True, gc=False):
+    """What a node did. ``at`` in Unix ms, ``interval`` in seconds (mode ``rate`` only).
+
+    Mode ``counter``: values are cumulative since some start. Mode ``rate``: per second, over the
+    ``interval`` that ends at ``at``. Where ``node_features`` lacks a feature, the node's value is
+    the sum over its workloads. Features of ``vocabulary.GAUGE_FEATURES`` are levels in both modes.
+    """
+
     workloads: Workloads = Workloads()
 
 
@@ -97,6 +102,14 @@ def encode(record: UsageRecord | PowerRecord) -> bytes:
 def decode_usage(data: bytes, appended_ms: int | None = None) -> UsageRecord:
     """Read a usage record; ``RecordError`` says what is wrong with it."""
     record = _decode(_usage, data)
+    check_usage(record, appended_ms)
+    if len(set(record.workloads.id)) != len(record.workloads.id):
+        raise RecordError("workloads.id names a workload twice")
+    return record
+
+
+def check_usage(record: UsageRecord, appended_ms: int | None) -> None:
+    """``RecordError`` where a record contradicts itself, or the log's clock."""
     _check_time(record.at, appended_ms)
     if record.mode == "rate" and record.interval is None:
         raise RecordError("interval is missing: mode 'rate' needs it")
@@ -107,9 +120,6 @@ def decode_usage(data: bytes, appended_ms: int | None = None) -> UsageRecord:
     if not {rows}.issuperset(map(len, features.values())):
         feature, count = next((name, len(of)) for name, of in features.items() if len(of) != rows)
         raise RecordError(f"workloads.features.{feature} has {count} entries, id has {rows}")
-    if len(set(record.workloads.id)) != rows:
-        raise RecordError("workloads.id names a workload twice")
-    return record
 
 
 def decode_power(data: bytes, appended_ms: int | None = None) -> PowerRecord:

@@ -39,6 +39,8 @@ class Rivals:
 
     def notice(self, message: Message, record: UsageRecord | PowerRecord) -> None:
         """Look at who published the record."""
+        if not message.headers:
+            return
         who = next((value for name, value in message.headers if name == HEADER), None)
         if who is None:
             return

@@ -17,18 +17,20 @@ from stream.records import (
     PowerRecord,
     UsageRecord,
     decode_power,
-    decode_usage,
 )
 from stream.rivals import Rivals
+from stream.usage_decoder import UsageDecoder
 
 DeadLetter = Callable[[Message, str], None]
+
+_usage = UsageDecoder()
 
 
 def read(message: Message) -> Entry:
     """The message with the record that it holds, or with the reason why it holds none."""
     try:
         if message.topic == USAGE_TOPIC:
-            return Entry(message, decode_usage(message.value, message.appended_ms))
+            return Entry(message, _usage.decode(message.value, message.appended_ms))
         return Entry(message, decode_power(message.value, message.appended_ms))
     except RecordError as error:
         return Entry(message, None, str(error))

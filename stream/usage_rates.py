@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import asdict
@@ -15,6 +14,8 @@ from estimator.arrays import Floats, State
 from estimator.machine import MachineSpec
 from estimator.vocabulary import GAUGE_FEATURES
 from stream.records import UsageRecord
+
+_NO_FEATURES: Final[Floats] = np.empty(0)
 
 
 class Layout:
@@ -90,7 +91,9 @@ def reading(record: UsageRecord, before: Reading | None = None) -> Reading:
         record.at,
         record.machine,
         layout(tuple(record.node_features), tuple(workloads.features)),
-        _packed([record.node_features.values()], len(record.node_features))[0],
+        _packed([record.node_features.values()], len(record.node_features))[0]
+        if record.node_features
+        else _NO_FEATURES,
         ids,
         _packed(workloads.features.values(), len(workloads.id)),
     )
@@ -98,9 +101,9 @@ def reading(record: UsageRecord, before: Reading | None = None) -> Reading:
 
 def _packed(columns: Collection[Iterable[float]], rows: int) -> Floats:
     """Columns of so many numbers as an array [M, W]: numpy alone would take twice as long."""
-    count = len(columns)
-    data = struct.pack(f"{count * rows}d", *chain.from_iterable(columns))
-    return np.frombuffer(data, np.float64).reshape(count, rows)
+    pack = struct.Struct(f"{rows}d").pack
+    data = b"".join([pack(*column) for column in columns])
+    return np.frombuffer(data, np.float64).reshape(len(columns), rows)
 
 
 def rates_within(record: UsageRecord) -> tuple[tuple[str, ...], Floats]:
@@ -131,14 +134,19 @@ def rates_between(before: Reading, after: Reading) -> tuple[tuple[str, ...], Flo
     shape = after.layout
     seconds = (after.at - before.at) / 1000.0
     workloads = _difference(known, now, shape.workload_gauges)
-    node = _difference(before.node, after.node, shape.node_gauges)
-    if node is None or workloads is None:
+    if workloads is None:
         return None
-    node, total = node / seconds, np.add.reduce(workloads, axis=1) / seconds
-    if shape.node_gauges is not None:
-        node[shape.node_gauges] = after.node[shape.node_gauges]
+    total = np.add.reduce(workloads, axis=1) / seconds
     if shape.workload_gauges is not None:
         total[shape.workload_gauges] = after.workloads[shape.workload_gauges].sum(axis=1)
+    if not shape.node_names:
+        return shape.features, total[shape.columns]
+    node = _difference(before.node, after.node, shape.node_gauges)
+    if node is None:
+        return None
+    node = node / seconds
+    if shape.node_gauges is not None:
+        node[shape.node_gauges] = after.node[shape.node_gauges]
     return shape.features, _gathered(shape, node, total)
 
 

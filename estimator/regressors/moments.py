@@ -14,6 +14,7 @@ import numpy as np
 from estimator.arrays import Floats, State
 from estimator.batch import Batch, Round
 from estimator.expansion import expansion
+from estimator.parts import Parts
 
 _FAINTEST: Final = 1e-6
 """Forgetting never leaves less than that of one sample's weight: after a long silence the old
@@ -68,6 +69,24 @@ class Moments:
             return found[0]
         return Solved(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
+    def forget(self) -> None:
+        """Scale the sums of each half-life down to the weight that the next shorter one's have.
+
+        What they know of rarely seen features stays, but new samples soon outweigh it.
+        """
+        order = np.argsort(self.half_lives)
+        weights = self.a[order, 0, 0]
+        kept = np.ones(len(order))
+        kept[order[1:]] = np.minimum(1.0, weights[:-1] / np.maximum(weights[1:], _FAINTEST))
+        # New arrays: a bank that is wound back has kept the old ones.
+        self.a = self.a * kept[:, None, None]
+        self.b = self.b * kept[:, None, None]
+
+    def raise_past(self, place: int, watts: Floats) -> None:
+        """Have the sums of one half-life be those of targets higher by watts [C]."""
+        self.b = self.b.copy()
+        self.b[place] += self.a[place, :, :1] * watts
+
     def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Coefficients of the linear and of the full terms: [H, 1+F, C] and [H, D, C].
 
@@ -90,19 +109,23 @@ class Moments:
         divided = batch.rows / divisors(scales)[batch.round_of_row]
         terms = self.expansion.expand(divided)
         kept = self._kept(batch.sizes, seconds)
-        parts, handy = batch.parts(), max(1, _AT_ONCE_BYTES // self.a.nbytes)
+        grown = (scales != np.concatenate([self.scales[None], scales[:-1]])).any(axis=1).tolist()
+        handy = max(1, _AT_ONCE_BYTES // self.a.nbytes)
         for first in range(0, len(batch), handy):
             last = min(first + handy, len(batch))
             a = np.empty((last - first, *self.a.shape))
             b = np.empty((last - first, *self.b.shape))
+            rows = slice(batch.starts[first], batch.starts[last])
+            parts = Parts(batch.sizes[first:last])
+            squares = parts.products(terms[rows], terms[rows])
+            products = parts.products(terms[rows], batch.watts[rows])
             for number in range(first, last):
-                if (scales[number] != self.scales).any():
+                if grown[number]:
                     self._rescale(scales[number])
-                z, y = terms[parts[number]], batch.watts[parts[number]]
                 self.a = np.multiply(self.a, kept[number], out=a[number - first])
                 self.b = np.multiply(self.b, kept[number], out=b[number - first])
-                self.a += z.T * z if len(z) == 1 else z.T @ z
-                self.b += z.T * y if len(z) == 1 else z.T @ y
+                self.a += squares[number - first]
+                self.b += products[number - first]
             yield divisors(scales[first:last]), a, b
         # Not to keep the sums of all rounds for the sake of the last.
         self.a, self.b = self.a.copy(), self.b.copy()
@@ -182,9 +205,9 @@ def _power_of_two(values: Floats) -> Floats:
 
 def _ridged(a: Floats, penalty: float) -> Floats:
     """A with the penalty on its diagonal: [..., D, D]."""
-    ridged = a.copy()
-    diagonal = np.arange(1, a.shape[-1])
-    ridged[..., diagonal, diagonal] += (penalty * a[..., 0, 0])[..., None]
+    ridged, terms = a.copy(), a.shape[-1]
+    diagonal = ridged.reshape(*a.shape[:-2], -1)[..., :: terms + 1]
+    diagonal[..., 1:] += (penalty * a[..., 0, 0])[..., None]
     return ridged
 
 

@@ -27,6 +27,7 @@ SETTINGS = (
     "initial_pipeline_url",
     "learner",
     "session_timeout",
+    "version_margin",
     "metrics_port",
     *KAFKA_SETTINGS,
 )

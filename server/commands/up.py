@@ -42,6 +42,7 @@ SETTINGS = (
     "initial_pipeline_url",
     "learner",
     "session_timeout",
+    "version_margin",
     "buffer_records",
     *KAFKA_SETTINGS,
 )

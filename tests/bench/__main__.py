@@ -11,7 +11,7 @@ import sys
 import time
 
 BENCHES = (
-    *("learning", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "memory"),
+    *("learning", "stages", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "memory"),
     *("socket", "estimator", "http"),
 )
 

@@ -17,6 +17,7 @@ from estimator.model_store import ModelIndex, ModelStore, Version
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, RAPL, SOURCE_COMPONENTS, OutputType
 from server.status import (
     CheckpointStatus,
+    DriftStatus,
     LearnerStatus,
     PartitionStatus,
     ShardStatus,
@@ -97,6 +98,7 @@ class FakeModels(ModelStore):
         self.entries = {entry.digest: entry for entry in entries}
         self.reads: list[str] = []
         self.failure: Exception | None = None
+        self.changed: dict[str, ModelIndex] = {}
 
     def artifact_bytes(self, digest: str) -> bytes:
         self.reads.append(digest)
@@ -107,14 +109,16 @@ class FakeModels(ModelStore):
 
     def indexes(self) -> dict[str, ModelIndex]:
         self._fail()
-        return {entry.manifest.key.slug: _index(entry) for entry in self.entries.values()}
+        made = {entry.manifest.key.slug: make_index(entry) for entry in self.entries.values()}
+        return {**made, **self.changed}
 
     def _fail(self) -> None:
         if self.failure is not None:
             raise self.failure
 
 
-def _index(entry: Entry) -> ModelIndex:
+def make_index(entry: Entry) -> ModelIndex:
+    """The index of a model with that one version."""
     one = entry.manifest
     version = Version(
         digest=entry.digest,
@@ -133,6 +137,7 @@ class FakeCatalog(Catalog):
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.entries = tuple(entries)
+        self.indexes = {entry.manifest.key.slug: make_index(entry) for entry in self.entries}
         self.last_error = None
         self.queries: list[Query] = []
         self.refreshes = 0
@@ -181,6 +186,10 @@ STATUS = Status(
                 samples=80,
                 dropped={"late": 2, "orphaned": 1, "duplicate": 0},
                 dead_letters={"wattstream.usage": 4},
+                drifts=(
+                    DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "Basic"), 2, AT / 1000 - 60),
+                    DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "CPUTime"), 0),
+                ),
             ),
         ),
         fenced=3,

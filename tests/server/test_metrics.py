@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
@@ -12,7 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, Status
 from tests.server.conftest import Serve
-from tests.server.fakes import STATUS, FakeProvider, make_entry
+from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
+
+_WITHOUT_SERIES = {
+    "wattstream_model_r2_ratio",
+    "wattstream_model_transfer_mae_watts",
+    "wattstream_model_first_contact_mae_watts",
+}
+"""Families of which the model of these tests has no values."""
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -49,6 +57,36 @@ def test_a_models_errors_and_samples(serve: Serve) -> None:
     assert series["wattstream_model_bias_watts", now] == -0.5
     # r2 is null in the manifest: there is no such series rather than a NaN.
     assert ("wattstream_model_r2_ratio", now) not in series
+
+
+def test_what_is_held_back_pinned_and_rolled_back(serve: Serve) -> None:
+    entry = make_entry()
+    client = serve(entry)
+    key = entry.manifest.key
+    labels = {
+        "node_type": key.node_type,
+        "energy_source": key.source,
+        "output_type": key.output_type,
+        "feature_group": key.feature_group,
+    }.items()
+
+    def values() -> dict[str, float]:
+        series = _series(client.get("/metrics"))
+        names = ("held_back_total", "held", "pinned")
+        found = {name: series[f"wattstream_model_{name}", frozenset(labels)] for name in names}
+        for reason in ("worse", "manual"):
+            labelled = frozenset({*labels, ("reason", reason)})
+            found[reason] = series["wattstream_model_rollbacks_total", labelled]
+        return found
+
+    nothing = {"held_back_total": 0, "held": 0, "pinned": 0, "worse": 0, "manual": 0}
+    assert values() == nothing
+    index = client.catalog.indexes[key.slug]
+    held = replace(index, held_since=5, held_back=3, rollbacks={"worse": 2})
+    client.catalog.indexes = {key.slug: held}
+    assert values() == {**nothing, "held_back_total": 3, "held": 1, "worse": 2}
+    client.catalog.indexes = {key.slug: replace(index, pinned=True, rollbacks={"manual": 1})}
+    assert values() == {**nothing, "pinned": 1, "manual": 1}
 
 
 def test_the_series_of_a_model_end_with_it(serve: Serve) -> None:
@@ -115,9 +153,7 @@ def test_openmetrics_for_those_who_ask(serve: Serve) -> None:
     families: list[Metric] = list(
         open_metrics(response.text)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     )
-    assert len(families) == len(
-        {_base(family.name) for family in FAMILIES} - {"wattstream_model_r2_ratio"}
-    )
+    assert len(families) == len({_base(family.name) for family in FAMILIES} - _WITHOUT_SERIES)
 
 
 def _base(name: str) -> str:
@@ -140,3 +176,31 @@ def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> No
         for name, kind, labels, meaning in rows
     }
     assert documented == {(one.name, one.kind, one.labels, one.help) for one in FAMILIES}
+
+
+def test_the_drifts_of_each_model(serve: Serve) -> None:
+    series = _series(serve(provider=FakeProvider()).get("/metrics"))
+    labels = {"node_type": "xeon", "energy_source": "rapl-sysfs", "output_type": "AbsPower"}
+    drifted = frozenset({**labels, "feature_group": "Basic", "partition": "0"}.items())
+    steady = frozenset({**labels, "feature_group": "CPUTime", "partition": "0"}.items())
+    assert series["wattstream_model_drifts_total", drifted] == 2
+    assert series["wattstream_model_drifts_total", steady] == 0
+    assert series["wattstream_model_last_drift_timestamp_seconds", drifted] == AT / 1000 - 60
+    assert ("wattstream_model_last_drift_timestamp_seconds", steady) not in series
+
+
+def test_errors_on_machines_that_were_not_learned_from(serve: Serve) -> None:
+    entry = make_entry()
+    for errors in entry.manifest.errors.values():
+        errors["transfer"] = {"count": 9.0, "mae": 7.5}
+    series = _series(serve(entry).get("/metrics"))
+    labels = {
+        "node_type": entry.manifest.key.node_type,
+        "energy_source": "rapl-sysfs",
+        "output_type": "AbsPower",
+        "feature_group": "BPFOnly",
+        "component": "dram",
+    }
+    assert series["wattstream_model_transfer_mae_watts", frozenset(labels.items())] == 7.5
+    assert not [name for name, _ in series if name == "wattstream_model_first_contact_mae_watts"]
+    assert not [labels for _, labels in series if ("horizon_seconds", "transfer") in labels]

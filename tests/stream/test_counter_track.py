@@ -94,6 +94,17 @@ def test_an_implausible_jump_is_a_reset() -> None:
     assert track.mean_watts(1000, 2000) == (10.0,)
 
 
+def test_zones_in_another_order_are_the_same() -> None:
+    track = track_of(
+        zones(0, {"package/0": 1, "dram/0": 5, "package/1": 2}),
+        zones(1000, {"dram/0": 8, "package/1": 12, "package/0": 1}),
+        zones(2000, {"package/1": 12, "package/0": 21, "dram/0": 9}),
+    )
+    assert track.components == ("package", "dram")
+    assert track.resets == 0
+    assert [track.mean_watts(at, at + 1000) for at in (0, 1000)] == [(10.0, 3.0), (20.0, 1.0)]
+
+
 def test_another_set_of_zones_begins_a_new_run() -> None:
     track = track_of(
         zones(0, {"package/0": 0}),

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import httpx
 
 MAIN = ("-c", "from server.main import main; main()")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ from stream.log.protocol import (
     TopicSpec,
 )
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """How long something that must come may take."""
 GLANCE_SECONDS = 0.02
 """How long to look out for something that must not come."""

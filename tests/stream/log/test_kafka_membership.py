@@ -20,7 +20,7 @@ from tests.stream.log.contract import new_topic
 
 SESSION_SECONDS = 2.0
 """Short, so that tests need not wait; the test brokers allow it."""
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 
 
 class Member:

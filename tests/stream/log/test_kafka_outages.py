@@ -27,7 +27,7 @@ pytestmark = LEFT_SOCKETS
 
 TIMEOUT_SECONDS = 2.0
 """Short, so that tests need not wait; generous where something must come."""
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 ONE = TopicPartition("t", 0)
 
 
