@@ -19,6 +19,7 @@ from typing import Final
 from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
 from estimator.model_store import ModelStore
 from estimator.namespaces import FOLDER
+from estimator.priors import imported_priors
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
@@ -187,7 +188,8 @@ def make_worker(
     live: Live | None = None,
 ) -> Worker:
     """A learner of the partitions that it is given, going on from the checkpoints in the store."""
-    experts = pool(settings.experts)
+    # Read once: what a machine that is met later starts from must not depend on when that is.
+    experts = pool(settings.experts)._replace(priors=imported_priors(ModelStore(store)))
     return Worker(
         Parts(
             log=log,
@@ -208,12 +210,15 @@ def make_worker(
 def make_replay(
     settings: Settings, plan: Plan, log: Log, part: Store, stop: threading.Event
 ) -> Replay:
-    """The replay of that plan into a namespace's part of the store."""
+    """The replay of that plan into a namespace's part of the store.
+
+    Machines that it meets start from the models that are imported now, as live ones do.
+    """
     return Replay(
         plan,
         log,
         part,
-        pool(plan.experts),
+        pool(plan.experts)._replace(priors=imported_priors(ModelStore(store_of(settings)))),
         commit_seconds=settings.commit_interval,
         stop=stop,
     )

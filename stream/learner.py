@@ -18,6 +18,7 @@ from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.priors import Priors
 from estimator.strangers import Stranger
 from estimator.vocabulary import ABS_POWER
 from stream.holdout import Nodes
@@ -32,10 +33,11 @@ _MOST_ROWS: Final = 2048
 
 
 class Pool(NamedTuple):
-    """What models are made of: feature groups, and the banks of experts by name."""
+    """What models are made of: feature groups, the banks of experts by name, and priors."""
 
     groups: Mapping[str, tuple[str, ...]]
     banks: Mapping[str, BankMaker]
+    priors: Priors | None = None
 
 
 class Learned(NamedTuple):
@@ -226,7 +228,20 @@ class Learner:
             self.counts["restarted_models"] += 1
             model = None
         if model is None:
-            model = self._models[key] = PowerModel(features, components, self._pool.banks)
+            model = self._models[key] = self._new(key, features, components)
+        return model
+
+    def _new(
+        self, key: ModelKey, features: Sequence[str], components: tuple[str, ...]
+    ) -> PowerModel:
+        """A model that starts from the most similar machine's imported one, or from nothing."""
+        model = PowerModel(features, components, self._pool.banks)
+        priors = self._pool.priors
+        if priors is not None:
+            machine = self.machines[key.node_type]
+            prior = priors.prior(key, machine, features, components)
+            if prior is not None:
+                model.start_from(prior)
         return model
 
     def state(self) -> State:
