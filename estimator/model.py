@@ -12,7 +12,8 @@ from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
 from estimator.drift import Detection, Drift
 from estimator.frozen import FrozenExperts, FrozenModel
-from estimator.guards import Guards, Idle
+from estimator.guards import Guards, Idle, NoIdle
+from estimator.isolation.lowest import Lowest
 from estimator.kepler_curves import Curve
 from estimator.lessons import Lesson
 from estimator.prior import Prior, Reach
@@ -44,10 +45,17 @@ class PowerModel:
 
     Samples come in rounds: at most one of each node, so that a model of one node is scored on
     every sample before it learns it, and a model of thousands learns them together.
+
+    One of power ``above_idle`` (DynPower) answers 0 to a row of zeros, and may say as little.
     """
 
     def __init__(
-        self, features: Sequence[str], components: Sequence[str], banks: Mapping[str, BankMaker]
+        self,
+        features: Sequence[str],
+        components: Sequence[str],
+        banks: Mapping[str, BankMaker],
+        *,
+        above_idle: bool = False,
     ) -> None:
         self.features, self.components = tuple(features), tuple(components)
         count = len(self.components)
@@ -59,6 +67,10 @@ class PowerModel:
         experts = sum(len(bank.names) for bank in self._banks.values())
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
         self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
+        self._above_idle = above_idle
+        if above_idle:
+            self._guards.floor, self._idle = np.zeros(count), NoIdle(count, usage)
+        self.lowest = Lowest(count)
         self._weighing = Weighing(experts, count)
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
@@ -187,6 +199,7 @@ class PowerModel:
             said = questions.next_samples(batch, estimated, complete=complete)
             lessons = [Lesson(*pair) for pair in zip(said, now, strict=True)]
         self._clip(batch, seen)
+        self.lowest.observe(batch.watts)
         self.samples += batch.starts[-1]
         self.since = batch.at[0] if self.since is None else self.since
         self._current = models[-1]
@@ -339,6 +352,13 @@ class PowerModel:
                 return bank.lines(self._guards.floor)
         return None
 
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats] | None:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]; or None."""
+        for bank in self._banks.values():
+            if isinstance(bank, LineMaker):
+                return bank.lines_above(level)
+        return None
+
     def curves(self) -> dict[str, list[Curve]]:
         """Curves for Kepler, by trainer one of each component; none if no bank can make them."""
         for bank in self._banks.values():
@@ -353,7 +373,7 @@ class PowerModel:
         by the number of samples. It has no past and has noted nothing, so it is not scored and
         does not learn on.
         """
-        made = PowerModel(self.features, self.components, self._makers)
+        made = PowerModel(self.features, self.components, self._makers, above_idle=self._above_idle)
         for model in (self, *others):
             if model.current is not None:
                 made._absorb(model)
@@ -371,6 +391,7 @@ class PowerModel:
         self._guards.absorb(other._guards)
         self._reach = self._reach or other._reach
         self._idle.absorb(other._idle)
+        self.lowest.absorb(other.lowest)
         self._weighing.absorb(other._weighing, share)
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
@@ -399,6 +420,7 @@ class PowerModel:
             },
             "guards": self._guards.state(),
             "idle": self._idle.state(),
+            "lowest": self.lowest.state(),
             "weighing": self._weighing.state(),
             "snapshots": [snapshots.state(chunks) for snapshots in past],
             "total": self.total.state(),
@@ -427,6 +449,8 @@ class PowerModel:
                 bank.restore(saved)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
+        if "lowest" in state:
+            self.lowest.restore(state["lowest"])
         self._weighing.restore(state["weighing"])
         for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
             snapshots.restore(kept, chunks)

@@ -90,6 +90,25 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
     ] = ("ridge", "neighbours")
+    isolator: Annotated[
+        str,
+        _help(
+            "What is subtracted for DynPower: `idle` (the idle level that is followed), `min` (the"
+            " lowest power seen), `none`, `profile` (of `wattstream profile`), `trainer` (what"
+            " AbsPower's model says of background workloads)"
+        ),
+    ] = "idle"
+    bg_hints: Annotated[
+        tuple[str, ...],
+        _help("Parts of the names of background workloads, for the isolator `trainer`"),
+    ] = ()
+    target_hints: Annotated[
+        tuple[str, ...],
+        _help(
+            "Parts of the names of workloads that are not background, as all others then are, for"
+            " the isolator `trainer`"
+        ),
+    ] = ()
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0
@@ -224,6 +243,8 @@ def _secrets() -> frozenset[str]:
 
 SECRETS: Final = _secrets()
 """Settings that are never printed and that no command has a flag for."""
+ISOLATION_SETTINGS: Final = ("isolator", "bg_hints", "target_hints")
+"""What every command that learns heeds of DynPower."""
 KAFKA_SETTINGS: Final = tuple(n for n in Settings.__struct_fields__ if n.startswith("kafka_"))
 """What every command that opens the log heeds."""
 

@@ -91,6 +91,10 @@ class LineMaker(Protocol):
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
         ...
 
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats]:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]."""
+        ...
+
 
 @runtime_checkable
 class CurveMaker(Protocol):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import KAFKA_SETTINGS, Settings
+from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
 from server.commands.running import INTERRUPTED, learn_once, learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ SETTINGS = (
     "commit_interval",
     "experts",
     "initial_pipeline_url",
+    *ISOLATION_SETTINGS,
     "learner",
     "session_timeout",
     "version_margin",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import KAFKA_SETTINGS, Settings
+from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ SETTINGS = (
     "lateness",
     "commit_interval",
     "experts",
+    *ISOLATION_SETTINGS,
     "refresh_interval",
     "imported",
     "socket_owner",
