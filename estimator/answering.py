@@ -220,7 +220,8 @@ class Answerer:
             unmetered=source in self._unmetered,
         )
         try:
-            return _Choice(_ask(self._models, query), request.metrics, self._machine)
+            entry = _ask(self._models, query)
+            return _Choice(entry, request.metrics, self._machine, _imported_note(entry))
         except RequestError as error:
             return str(error)
         except NoModelError as error:
@@ -247,6 +248,12 @@ def _ask(models: Models, query: Query) -> Entry:
         if query.output_type != DYN_POWER:
             raise
     return models.select(msgspec.structs.replace(query, output_type=ABS_POWER))
+
+
+def _imported_note(entry: Entry) -> str:
+    """What the client is told of a model that was not learned here."""
+    key = entry.manifest.key
+    return f"imported {key.imported} of {key.node_type} answers" if key.imported else ""
 
 
 def _characters(request: PowerRequest) -> int:

@@ -16,9 +16,10 @@ from estimator.guards import Guards, Idle, NoIdle
 from estimator.isolation.lowest import Lowest
 from estimator.kepler_curves import Curve
 from estimator.lessons import Lesson
+from estimator.prior import Prior, Reach
 from estimator.questions import Question, Questions
 from estimator.recent_samples import RecentSamples
-from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker
+from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker, Starter
 from estimator.scoring import Scores, next_errors
 from estimator.snapshots import Snapshots
 from estimator.strangers import Stranger, StrangerScores
@@ -80,6 +81,7 @@ class PowerModel:
         self._doubted = False
         self.since: int | None = None
         self._current: FrozenModel | None = None
+        self._reach: Reach | None = None
 
     @property
     def current(self) -> FrozenModel | None:
@@ -97,6 +99,13 @@ class PowerModel:
             return {}
         rows = np.array([[row[feature] for feature in self.features]])
         return dict(zip(self.components, self._current.predict_many(rows)[0].tolist(), strict=True))
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from what another machine draws, having learned nothing."""
+        for bank in self._banks.values():
+            if isinstance(bank, Starter):
+                bank.start_from(prior)
+        self._reach = Reach.of(prior)
 
     def learn_round(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
         """Predict rows [K, F], score against watts [K, C], then learn, at event time ``at`` (ms).
@@ -250,6 +259,8 @@ class PowerModel:
         for experts, watts, seen, floor, ceiling, at in rest:
             latest = max(latest, at)
             models.append(FrozenModel(experts, _UNWEIGHED, watts, floor, ceiling, seen, latest))
+        if self._reach is not None:
+            self._reach.widen(models, [self.samples + learned for learned in batch.starts[1:]])
         return models
 
     def _weigh(self, batch: Batch, questions: Questions, models: list[FrozenModel]) -> Floats:
@@ -314,7 +325,7 @@ class PowerModel:
 
     def _freeze(self, at: int) -> FrozenModel:
         guards, idle = self._guards, self._idle.watts()
-        return FrozenModel(
+        frozen = FrozenModel(
             banks=[bank.freeze() for bank in self._banks.values() if bank.names],
             weights=self._weighing.weights(),
             idle=guards.floor if idle is None else idle,
@@ -323,6 +334,9 @@ class PowerModel:
             seen=guards.seen,
             at=at,
         )
+        if self._reach is not None:
+            self._reach.widen([frozen], [self.samples])
+        return frozen
 
     def ever_positive(self, component: int) -> bool:
         """Whether the component with that index has ever been above 0 W."""
@@ -375,6 +389,7 @@ class PowerModel:
         for name, bank in self._banks.items():
             bank.absorb(other._banks[name], share)
         self._guards.absorb(other._guards)
+        self._reach = self._reach or other._reach
         self._idle.absorb(other._idle)
         self.lowest.absorb(other.lowest)
         self._weighing.absorb(other._weighing, share)
@@ -420,6 +435,7 @@ class PowerModel:
             "since": self.since,
             "current": None if self._current is None else self._current.state(chunks),
             "chunks": chunks.state(),
+            **({} if self._reach is None else {"reach": self._reach.state()}),
         }
 
     def restore(self, state: State) -> None:
@@ -450,3 +466,4 @@ class PowerModel:
         self.since = state["since"]
         current = state["current"]
         self._current = None if current is None else FrozenModel.restore(current, chunks)
+        self._reach = Reach.restore(state["reach"]) if "reach" in state else None

@@ -22,6 +22,7 @@ from estimator.isolation.isolator import Isolator
 from estimator.isolation.profile import StoredProfiles
 from estimator.model_store import ModelStore
 from estimator.namespaces import FOLDER
+from estimator.priors import imported_priors
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
@@ -212,7 +213,12 @@ def make_worker(
     live: Live | None = None,
 ) -> Worker:
     """A learner of the partitions that it is given, going on from the checkpoints in the store."""
-    experts = pool(settings.experts, isolator=isolator_of(settings, store))
+    # Read once: what a machine that is met later starts from must not depend on when that is.
+    experts = pool(
+        settings.experts,
+        isolator=isolator_of(settings, store),
+        priors=imported_priors(ModelStore(store)),
+    )
     return Worker(
         Parts(
             log=log,
@@ -233,12 +239,20 @@ def make_worker(
 def make_replay(
     settings: Settings, plan: Plan, log: Log, part: Store, stop: threading.Event
 ) -> Replay:
-    """The replay of that plan into a namespace's part of the store."""
+    """The replay of that plan into a namespace's part of the store.
+
+    Machines that it meets start from the models that are imported now, as live ones do.
+    """
+    live = store_of(settings)
     return Replay(
         plan,
         log,
         part,
-        pool(plan.experts, isolator=isolator_of(settings, store_of(settings))),
+        pool(
+            plan.experts,
+            isolator=isolator_of(settings, live),
+            priors=imported_priors(ModelStore(live)),
+        ),
         commit_seconds=settings.commit_interval,
         stop=stop,
     )

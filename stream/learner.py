@@ -19,6 +19,7 @@ from estimator.isolation.isolator import Isolator
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.priors import Priors
 from estimator.strangers import Stranger
 from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
 from stream.dynamic import isolated
@@ -34,15 +35,19 @@ _MOST_ROWS: Final = 2048
 
 
 class Pool(NamedTuple):
-    """What models are made of: feature groups, the banks of experts by name, and the isolator."""
+    """What models are made of: feature groups, the banks of experts by name, isolator, priors."""
 
     groups: Mapping[str, tuple[str, ...]]
     banks: Mapping[str, BankMaker]
     isolator: Isolator | None = None
+    priors: Priors | None = None
 
 
 class Learned(NamedTuple):
-    """One round as one model met it: what it said of each sample before it learned them."""
+    """One round as one model met it: what it said of each sample before it learned them.
+
+    ``drift`` is what the round's errors were the sign of, if they were.
+    """
 
     key: ModelKey
     components: tuple[str, ...]
@@ -50,6 +55,7 @@ class Learned(NamedTuple):
     at: int
     estimated: Floats
     measured: Floats
+    drift: Detection | None = None
 
 
 Observer = Callable[[Learned], None]
@@ -227,6 +233,7 @@ class Learner:
         lessons = deque(model.lessons(rounds, complete=watched) if rounds else ())
         for over in waiting:
             rows, watts, at = over.batch
+            drift = None
             if over.stranger is None:
                 estimated, _, drift = lessons.popleft()
                 if drift is not None:
@@ -239,7 +246,7 @@ class Learner:
                     estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
             if shown and self._observer is not None and estimated is not None:
                 self._observer(
-                    Learned(over.key, model.components, over.nodes, at, estimated, watts)
+                    Learned(over.key, model.components, over.nodes, at, estimated, watts, drift)
                 )
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
@@ -272,7 +279,22 @@ class Learner:
             model = self._models[key] = self._new(key, features, components)
         return model
 
-    def _new(self, key: ModelKey, features: Sequence[str], components: Sequence[str]) -> PowerModel:
+    def _new(
+        self, key: ModelKey, features: Sequence[str], components: tuple[str, ...]
+    ) -> PowerModel:
+        """A model that starts from the most similar machine's imported one, or from nothing."""
+        model = self._empty(key, features, components)
+        priors = self._pool.priors
+        if priors is not None:
+            machine = self.machines[key.node_type]
+            prior = priors.prior(key, machine, features, components)
+            if prior is not None:
+                model.start_from(prior)
+        return model
+
+    def _empty(
+        self, key: ModelKey, features: Sequence[str], components: Sequence[str]
+    ) -> PowerModel:
         above = key.output_type == DYN_POWER
         return PowerModel(features, components, self._pool.banks, above_idle=above)
 
@@ -338,6 +360,6 @@ class Learner:
             key = ModelKey(**saved["key"])
             if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
                 continue  # It learned what is above another background: it begins anew.
-            model = self._new(key, saved["features"], saved["components"])
+            model = self._empty(key, saved["features"], saved["components"])
             model.restore(saved["model"])
             self._models[key] = model

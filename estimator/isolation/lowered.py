@@ -16,6 +16,7 @@ from estimator.frozen import (
     FrozenTrees,
     restore_experts,
 )
+from estimator.frozen_curves import FrozenCurves
 from estimator.frozen_neighbours import FrozenNeighbours
 
 
@@ -64,9 +65,17 @@ def _neighbours(state: State, level: Floats) -> State:
     return {"watts": state["watts"] - level}
 
 
+def _curves(state: State, level: Floats) -> State:
+    """The last weight of every form is its offset."""
+    weights = state["weights"].copy()
+    weights[:, -1] -= level
+    return {"weights": weights}
+
+
 LOWERED: Final[Mapping[str, Callable[[State, Floats], State]]] = {
     FrozenPolynomials.kind: _polynomials,
     FrozenTrees.kind: _trees,
     FrozenNeighbours.kind: _neighbours,
+    FrozenCurves.kind: _curves,
 }
 """For each kind of frozen experts what is other in those that say less."""

@@ -10,6 +10,7 @@ from estimator.batch import Batch
 from estimator.chunks import Chunks
 from estimator.frozen import FrozenExperts
 from estimator.kepler_curves import Curve
+from estimator.prior import Prior
 
 
 class Bank(Protocol):
@@ -101,4 +102,13 @@ class CurveMaker(Protocol):
 
     def curves(self, greatest_at_rest: Floats) -> dict[str, list[Curve]]:
         """By trainer a curve of each component, at rest at most ``greatest_at_rest`` [C] watts."""
+        ...
+
+
+@runtime_checkable
+class Starter(Protocol):
+    """A bank that can start from what is known of another machine."""
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from the prior, having learned nothing."""
         ...

@@ -7,10 +7,12 @@ import numpy as np
 from estimator.arrays import Floats, State
 from estimator.batch import Batch, Round
 from estimator.frozen import FrozenPolynomials
+from estimator.prior import Prior
 from estimator.regressors.bank import Bank
 from estimator.regressors.level import Level
 from estimator.regressors.moments import Moments, Solved
 from estimator.regressors.nonnegative import bounded_least_squares
+from estimator.regressors.prior_moments import start_from
 
 HALF_LIVES_SECONDS = (40.0, 300.0, 1800.0)
 PENALTY = 1e-4
@@ -42,6 +44,10 @@ class RidgeBank:
             *(f"{kind}-{life:g}s" for life in half_lives_seconds),
             f"{level}-{longest:g}s",
         )
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from another machine's power, having learned nothing."""
+        start_from(self._moments, prior)
 
     def learn_rounds(self, batch: Batch) -> list[FrozenPolynomials]:
         """Learn the rounds one after the other; what the regressions would say after each."""

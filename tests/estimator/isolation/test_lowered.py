@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from estimator.artifact_layout import CHECKS
 from estimator.batch import Batch, Round
 from estimator.frozen import FrozenModel
+from estimator.frozen_curves import FrozenCurves
 from estimator.isolation.lowered import LOWERED, lowered
+from estimator.kepler_curves import CURVE_TRAINERS, LOGISTIC
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS
@@ -49,6 +51,26 @@ def test_zeros_are_nothing_and_the_other_stays_as_it_was() -> None:
     assert found.predict_many(rows).tolist() == [[0.0]] * 20  # more than was ever drawn
     assert model.predict_many(rows).tobytes() == before.tobytes()
     assert FrozenModel.restore(found.state()).predict_many(rows).tolist() == [[0.0]] * 20
+
+
+@pytest.mark.parametrize("form", CURVE_TRAINERS)
+def test_curves_are_lowered_by_their_offset(form: str) -> None:
+    weights = np.array([[40.0, 0.3, 2.0, 90.0], [20.0, 0.6, 1.0, 30.0]])
+    if form != LOGISTIC:
+        weights = np.delete(weights, 1, axis=1)
+    curves = FrozenCurves(form, np.array([0, 1]), np.array([100.0, 7.0]), weights)
+    model = FrozenModel(
+        [curves],
+        np.ones((len(HORIZONS), 1, 2)),
+        np.array([90.0, 30.0]),
+        np.array([80.0, 20.0]),
+        np.array([500.0, 400.0]),
+        np.array([[0.0, 0.0], [100.0, 7.0]]),
+        0,
+    )
+    rows, level = np.random.default_rng(1).uniform(0, 1, (20, 2)) * [100, 7], np.array([30.0, 5.0])
+    found = lowered(model, level).banks[0].predict_many(rows)
+    np.testing.assert_allclose(found, curves.predict_many(rows) - level, atol=1e-9)
 
 
 @settings(max_examples=30)
