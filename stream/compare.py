@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from estimator.errors import MisuseError
-from estimator.model import BankMaker
+from estimator.regressors.banks import BankMaker
 from estimator.regressors.baselines.forest import ForestBank
 from estimator.regressors.baselines.last_value import LastValueBank
 from estimator.regressors.river_bank import standard_linear_bank
