@@ -93,5 +93,6 @@ def make_app(
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # It would send clients where their Host header says.
     app.state.stopping = stopping
     return app
