@@ -25,6 +25,7 @@ from server.training.metrics import TrainingCollector
 from server.training.process import ProcessRunner
 from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
+from server.writing import Writers
 from stream.pools import pool
 
 
@@ -52,7 +53,7 @@ def make_trainer_app(
     """
     stopping = Event()
     parts = (
-        TrainingApi(jobs, check, token, limit, stopping, silent_seconds),
+        TrainingApi(jobs, check, Writers(token), limit, stopping, silent_seconds),
         HealthApi(None, LastStatus(ServerAlone())),
         MetricsApi(TrainingCollector(jobs)),
     )
