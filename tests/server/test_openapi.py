@@ -23,7 +23,7 @@ from server.openapi import description
 from tests.server.conftest import Serve
 from tests.server.fakes import FakeProvider, make_entry
 
-CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
+CONFIG = Path(__file__).parents[2] / "docs" / "schemathesis.toml"
 SLUG = make_entry().manifest.key.slug
 
 
