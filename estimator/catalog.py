@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from estimator.choice import Entry, Query
@@ -29,7 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class Catalog:
-    """The models of a store, ready to be chosen from; one thread refreshes, many may choose."""
+    """The models of a store, ready to be chosen from; one thread refreshes, many may choose.
+
+    ``indexes`` are those of the last refresh, by slug: what versions there are beside the entries.
+    """
 
     def __init__(self, models: ModelSource) -> None:
         self._models = models
@@ -38,6 +41,7 @@ class Catalog:
         self._succeeded = False
         self._error: str | None = None
         self.entries: tuple[Entry, ...] = ()
+        self.indexes: Mapping[str, ModelIndex] = {}
         self.last_error: str | None = None
 
     def adopt(self, entries: Sequence[Entry]) -> None:
@@ -65,6 +69,8 @@ class Catalog:
         found.update((slug, have.get(slug)) for slug in self._models.unreadable)
         entries = tuple(entry for _, entry in sorted(found.items()) if entry is not None)
         self._succeeded, self.last_error = True, self._error
+        if indexes != self.indexes:
+            self.indexes = indexes
         if self._error is None:
             self._warned.pop(_STORE, None)
         if len(entries) == len(self.entries) and all(map(_same, entries, self.entries)):
@@ -74,8 +80,7 @@ class Catalog:
 
     def _entry(self, index: ModelIndex, have: Entry | None) -> Entry | None:
         """The newest readable version up to the current one; failing that, what there was."""
-        digests = [version.digest for version in index.versions]
-        for digest in reversed(digests[: digests.index(index.current) + 1]):
+        for digest in _candidates(index):
             if have is not None and have.digest == digest:
                 return have
             try:
@@ -119,6 +124,13 @@ class Catalog:
                 f"there are models of {listed(f'{one} {other}' for one, other in self._shelves)}"
             )
         return shelf.select(query, wanted)
+
+
+def _candidates(index: ModelIndex) -> list[str]:
+    """The current version, and then those before it that were ever current, newest first."""
+    digests = [version.digest for version in index.versions]
+    before = index.versions[: digests.index(index.current)]
+    return [index.current, *(one.digest for one in reversed(before) if not one.held)]
 
 
 def _same(one: Entry, other: Entry) -> bool:

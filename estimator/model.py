@@ -13,6 +13,7 @@ from estimator.chunks import Chunks
 from estimator.frozen import FrozenModel
 from estimator.guards import Guards, Idle
 from estimator.questions import Question, Questions
+from estimator.recent_samples import RecentSamples
 from estimator.regressors.bank import Bank, ChunkedBank, LineMaker
 from estimator.scoring import Scores
 from estimator.snapshots import Snapshots
@@ -21,6 +22,8 @@ from estimator.weighing import Weighing, weights_of
 
 RECENT_SECONDS: Final = 600.0
 """Half-life of the errors that are called recent."""
+RIPE_SAMPLES: Final = 50
+"""What a model says before it has learned so many is no measure of it."""
 
 _UNWEIGHED: Final = np.empty((0, 0, 0))
 
@@ -49,6 +52,7 @@ class PowerModel:
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
+        self.noted = RecentSamples(len(self.features), count)
         self.samples, self.clipped, self.outliers = 0, 0, 0
         self._doubted = False
         self.since: int | None = None
@@ -151,11 +155,22 @@ class PowerModel:
         for model, weights in zip(models, weights_of(recent), strict=True):
             model.weights = weights
         estimated = questions.settled(opinions)
+        self._note(batch, questions, estimated)
         terms = questions.sums(self.total.terms(estimated, questions.watts), len(HORIZONS))
         self.recent.follow(self.total)
         for scores in (self.total, self.recent):
             scores.add_rounds(terms, seconds)
         return questions.next_samples(batch, estimated, complete=complete)
+
+    def _note(self, batch: Batch, questions: Questions, estimated: Floats) -> None:
+        """Remember some of what was said of the next samples, to judge versions by.
+
+        Of what is asked for the scores only: it is the same whoever else wants to know.
+        """
+        for number, part in enumerate(questions.next_parts):
+            if self.samples + batch.starts[number] >= RIPE_SAMPLES:
+                rows, watts = questions.rows[part], questions.watts[part]
+                self.noted.note(rows, estimated[part], watts, batch.at[number])
 
     def _ask(
         self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]
@@ -214,7 +229,8 @@ class PowerModel:
         """One model of what this and others, of the same key and shape, have learned.
 
         For publishing: what adds up is added (sums of ridges, ranges, errors), the rest is mixed
-        by the number of samples. It has no past, so it is not scored and does not learn on.
+        by the number of samples. It has no past and has noted nothing, so it is not scored and
+        does not learn on.
         """
         made = PowerModel(self.features, self.components, self._makers)
         for model in (self, *others):
@@ -263,6 +279,7 @@ class PowerModel:
             "snapshots": [snapshots.state(chunks) for snapshots in past],
             "total": self.total.state(),
             "recent": self.recent.state(),
+            "noted": self.noted.state(),
             "samples": self.samples,
             "clipped": self.clipped,
             "outliers": self.outliers,
@@ -288,6 +305,8 @@ class PowerModel:
             snapshots.restore(kept, chunks)
         self.total.restore(state["total"])
         self.recent.restore(state["recent"])
+        if "noted" in state:  # Checkpoints of before have none.
+            self.noted.restore(state["noted"])
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.outliers, self._doubted = state["outliers"], state["doubted"]
         self.since = state["since"]

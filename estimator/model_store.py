@@ -13,15 +13,25 @@ from estimator.artifact import Artifact, Manifest, decode, digest, encode
 from estimator.errors import (
     ConflictError,
     DamagedError,
-    MisuseError,
     NotFoundError,
     StoreError,
 )
 from estimator.machine import MachineSpec
-from estimator.model_key import ModelKey
+from estimator.model_index import (
+    PASS,
+    SCHEMA,
+    Decision,
+    ModelIndex,
+    Version,
+    grown,
+    pinned,
+    rolled_back,
+    unpinned,
+)
+from estimator.retention import SPREAD, Retention
 from estimator.store import Store, Stored
 
-SCHEMA: Final = 1
+__all__: Final = ["SCHEMA", "Decide", "ModelIndex", "ModelStore", "Version"]
 
 _NODE_TYPES: Final = "node_types.json"
 _ATTEMPTS: Final = 100
@@ -32,26 +42,8 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-
-class Version(msgspec.Struct, frozen=True):
-    """One published artifact of a model; all but its digest is its manifest's."""
-
-    digest: str
-    at: int
-    samples: int
-    errors: dict[str, dict[str, dict[str, float | None]]]
-    machine: MachineSpec
-    features: list[str]
-    components: list[str]
-
-
-class ModelIndex(msgspec.Struct, frozen=True):
-    """What there is of one model, oldest version first; ``current`` is one of their digests."""
-
-    schema: int
-    key: ModelKey
-    current: str
-    versions: list[Version]
+Decide = Callable[[ModelIndex], Decision]
+"""Says of a model's index what becomes of a new version of it."""
 
 
 class NodeTypes(msgspec.Struct, frozen=True):
@@ -82,15 +74,18 @@ class ModelStore:
         self._warned: dict[str, str] = {}
         self.unreadable: frozenset[str] = frozenset()
 
-    def publish(self, artifact: Artifact, keep: int = 10) -> str:
-        """Make the artifact its model's current version; returns its digest.
+    def publish(
+        self, artifact: Artifact, keep: Retention = SPREAD, decide: Decide | None = None
+    ) -> str:
+        """Make the artifact its model's newest version; returns its digest.
 
-        Steps: 1. number the node type; 2. write the artifact; 3. make it current in the index;
-        4. delete what the index has dropped, so that ``keep`` versions stay. After a crash at any
-        step the index names whole artifacts only. Publishing what is current does nothing.
+        It becomes the current one unless the model is pinned or ``decide`` holds it back, which is
+        asked anew whenever another has changed the index.
+
+        Steps: 1. number the node type; 2. write the artifact; 3. name it in the index; 4. delete
+        what ``keep`` does not keep. After a crash at any step the index names whole artifacts
+        only. Publishing what is current does nothing.
         """
-        if keep < 1:
-            raise MisuseError(f"keep is {keep}: at least 1 version stays")
         data = encode(artifact)
         name, manifest = digest(data), artifact.manifest
         self.number(manifest.key.node_type)  # 1
@@ -102,10 +97,11 @@ class ModelStore:
                 raise StoreError(f"{path} is of {old.key}: {manifest.key} has the same name")
             if old is not None and old.current == name:
                 return name
+            decision = PASS if old is None or old.pinned or decide is None else decide(old)
             if not written:
                 self._store.put(_artifact_path(name), data)  # 2
                 written = True
-            index, dropped = _grown(old, _version(name, manifest), manifest.key, keep)
+            index, dropped = grown(old, _version(name, manifest), manifest.key, keep, decision)
             if self._swap(path, index, tag):  # 3
                 break
         else:
@@ -151,17 +147,33 @@ class ModelStore:
             raise DamagedError(f"{_artifact_path(digest)} has digest {_digest_of(data)}")
         return data
 
+    def index(self, slug: str) -> ModelIndex:
+        """The index of the model; ``NotFoundError`` or ``DamagedError``."""
+        return self._index(_index_path(slug))[0]
+
     def roll_back(self, slug: str, digest: str) -> None:
-        """Make another version of the model current; ``NotFoundError`` if it is not kept."""
-        path = _index_path(slug)
+        """Make another version current and pin it; ``NotFoundError`` if it is not kept.
+
+        It is counted. Without the pin the next version would take its place.
+        """
         self.artifact(digest)
+        self._change(slug, lambda index: rolled_back(index, digest))
+
+    def pin(self, slug: str, digest: str) -> None:
+        """Keep that version current until it is unpinned; ``NotFoundError`` if it is not kept."""
+        self.artifact(digest)
+        self._change(slug, lambda index: pinned(index, digest))
+
+    def unpin(self, slug: str) -> None:
+        """Have new versions become current again."""
+        self._change(slug, unpinned)
+
+    def _change(self, slug: str, change: Callable[[ModelIndex], ModelIndex]) -> None:
+        path = _index_path(slug)
         for _ in range(_ATTEMPTS):
             index, tag = self._index(path)
-            if digest not in {version.digest for version in index.versions}:
-                raise NotFoundError(f"{path}: has no version {digest}")
-            if index.current == digest:
-                return
-            if self._swap(path, msgspec.structs.replace(index, current=digest), tag):
+            changed = change(index)
+            if changed == index or self._swap(path, changed, tag):
                 return
         raise ConflictError(f"{path} was changed by others {_ATTEMPTS} times in a row")
 
@@ -270,16 +282,6 @@ def _version(name: str, manifest: Manifest) -> Version:
         features=manifest.features,
         components=manifest.components,
     )
-
-
-def _grown(
-    old: ModelIndex | None, new: Version, key: ModelKey, keep: int
-) -> tuple[ModelIndex, list[str]]:
-    """The index with the new version as its current one, and the digests that it drops."""
-    before = [] if old is None else old.versions
-    versions = [*(version for version in before if version.digest != new.digest), new]
-    dropped = [version.digest for version in versions[:-keep]]
-    return ModelIndex(SCHEMA, key, new.digest, versions[-keep:]), dropped
 
 
 def _decoded(data: bytes, path: str, kind: type[T]) -> T:

@@ -50,17 +50,25 @@ def existing_namespace(store: Store, name: str) -> Store:
 def promote(store: Store, name: str, slug: str | None = None) -> dict[str, str]:
     """Publish the namespace's current artifacts as live models; their digests by slug.
 
-    Of all models, or of the one with that slug; ``NotFoundError`` if there is none. Every artifact
-    is read and checked before the first one is published.
+    Of all models, or of the one with that slug; ``NotFoundError`` if there is none, ``MisuseError``
+    if the live model is pinned. Every artifact is read and checked before the first one is
+    published.
     """
     found = ModelStore(existing_namespace(store, name))
     current = {one: index.current for one, index in found.indexes().items()}
     if slug is not None and slug not in current:
-        there = ", ".join(current) or "none"
-        raise NotFoundError(f"model {slug!r} is not in namespace {name!r}; there are: {there}")
+        known = ", ".join(current) or "none"
+        raise NotFoundError(f"model {slug!r} is not in namespace {name!r}; there are: {known}")
     chosen = current if slug is None else {slug: current[slug]}
     if not chosen:
         raise NotFoundError(f"namespace {name!r} has no models yet")
     artifacts = {one: found.artifact(digest) for one, digest in chosen.items()}
     live = ModelStore(store)
+    there = live.indexes()
+    for one in artifacts:
+        if one in there and there[one].pinned:
+            raise MisuseError(
+                f"model {one} is pinned to {there[one].current[:12]}: unpin it first "
+                f"(wattstream models pin {one} --off)"
+            )
     return {one: live.publish(artifact) for one, artifact in artifacts.items()}

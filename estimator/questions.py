@@ -28,8 +28,9 @@ class Question(NamedTuple):
 class Questions:
     """The questions of a batch, round by round.
 
-    ``parts`` are the rows of each question among all R rows that are asked about, ``watts`` [R, C]
-    what was measured, ``by_round`` each round's horizons and its questions.
+    ``parts`` are the rows of each question among all R rows that are asked about, ``next_parts``
+    those of each round's question for the next sample. ``rows`` [R, F] are the features, ``watts``
+    [R, C] what was measured, ``by_round`` each round's horizons and its questions.
     """
 
     def __init__(self, batch: Batch, asked: Sequence[Question]) -> None:
@@ -39,12 +40,15 @@ class Questions:
             places = np.array([question.round for question in asked])
             self._parts = Parts([1] * len(asked))
         else:
-            of_round = [_rows(batch, number) for number in range(len(batch))]
+            of_round = [rows_asked(batch, number) for number in range(len(batch))]
             rows = [of_round[question.round] for question in asked]
             places = np.array(list(chain.from_iterable(rows)))
             self._parts = Parts([len(part) for part in rows])
         self._sizes = self._parts.each or self._parts.sizes
         self.parts = self._parts.parts()
+        self.next_parts = [
+            part for part, question in zip(self.parts, asked, strict=True) if not question.horizon
+        ]
         self.rows, self.watts = batch.rows[places], batch.watts[places]
         self.by_round = _by_round(asked)
 
@@ -95,12 +99,15 @@ class Questions:
         return said
 
 
-def _rows(batch: Batch, number: int) -> Sequence[int]:
-    """Which rows of a round are asked about: some, spread evenly, others a second later."""
+def rows_asked(batch: Batch, number: int) -> Sequence[int]:
+    """Which rows of a round are asked about: some, spread evenly, others in the next round.
+
+    Steps of the golden section meet all rows in turn, whatever the time between rounds.
+    """
     first, size = batch.starts[number], batch.sizes[number]
     if size <= OF_A_ROUND:
         return range(first, first + size)
-    turn = batch.at[number] // 1000
+    turn = batch.at[number] * 618_034 // 1_000_000_000
     return [first + (turn + place * size // OF_A_ROUND) % size for place in range(OF_A_ROUND)]
 
 

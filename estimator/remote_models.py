@@ -34,6 +34,7 @@ class RemoteVersion(msgspec.Struct, frozen=True):
     digest: str
     at: int
     samples: int
+    held: bool = False
 
 
 class RemoteModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ def _split(url: str) -> SplitResult:
 
 def _index(model: RemoteModel) -> ModelIndex:
     """The model's index; of versions before the current one only their digests are listed."""
-    listed = [RemoteVersion(one.digest, one.at, one.samples) for one in model.versions or ()]
+    listed = list(model.versions or ())
     if model.digest not in {one.digest for one in listed}:
         listed.append(RemoteVersion(model.digest, model.at, model.samples))
     versions = [
@@ -167,6 +168,7 @@ def _index(model: RemoteModel) -> ModelIndex:
             machine=model.machine,
             features=model.features,
             components=model.components,
+            held=one.held,
         )
         for one in listed
     ]

@@ -166,6 +166,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str, _help("The password of an encrypted key (no flag)", extra={_HIDDEN: True})
     ] = ""
     kafka_key_password_file: Annotated[str, _help("File with that password")] = ""
+    version_margin: Annotated[
+        float,
+        _help(
+            "Fraction by which a new version may be more wrong than the current one;"
+            " `inf` holds none back",
+            ge=0.0,
+        ),
+    ] = 0.05
 
     def __repr__(self) -> str:
         """Every setting with its value, secrets apart."""

@@ -193,7 +193,7 @@ def make_worker(
             log=log,
             pool=experts,
             checkpoints=Checkpoints(store, GROUP, learner_name(settings)),
-            publisher=Publisher(ModelStore(store)),
+            publisher=Publisher(ModelStore(store), settings.version_margin),
             dead_letter=DeadLetters(log).send,
             lateness_seconds=settings.lateness,
             commit_seconds=settings.commit_interval,

@@ -56,6 +56,26 @@ FAMILIES: Final = (
         "Time since the last sample that the served model has learned from.",
         _MODEL,
     ),
+    Family(
+        "wattstream_model_held_back_total",
+        "Versions that were held back because they were worse than the current one.",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_held",
+        "Whether new versions are held back now because they are worse (0 or 1).",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_pinned",
+        "Whether the current version is pinned, so that no other becomes current (0 or 1).",
+        _MODEL,
+    ),
+    Family(
+        "wattstream_model_rollbacks_total",
+        "Times that an older version was made current, by reason: worse or manual.",
+        (*_MODEL, "reason"),
+    ),
     Family("wattstream_model_mae_watts", "Mean absolute error of the recent past.", _ERROR),
     Family("wattstream_model_rmse_watts", "Root mean square error of the recent past.", _ERROR),
     Family("wattstream_model_mape_ratio", "Mean absolute error over measured power.", _ERROR),

@@ -21,6 +21,8 @@ from starlette.routing import BaseRoute, Route
 
 import estimator
 from estimator.catalog import Catalog, Entry
+from estimator.model_index import BY_GATE, BY_HAND, ModelIndex
+from estimator.model_key import ModelKey
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, ShardStatus, SourceStatus, StatusProvider
 
@@ -69,12 +71,28 @@ def _catalog_values(catalog: Catalog, now: float) -> Iterator[Values]:
     yield "wattstream_models", (), float(len(entries))
     for entry in entries:
         yield from _model_values(entry, now)
+        index = catalog.indexes.get(entry.manifest.key.slug)
+        if index is not None:
+            yield from _version_values(index)
+
+
+def _labels(key: ModelKey) -> tuple[str, ...]:
+    return key.node_type, key.source, key.output_type, key.feature_group
+
+
+def _version_values(index: ModelIndex) -> Iterator[Values]:
+    labels = _labels(index.key)
+    yield "wattstream_model_held_back_total", labels, float(index.held_back)
+    yield "wattstream_model_held", labels, float(index.held_since is not None)
+    yield "wattstream_model_pinned", labels, float(index.pinned)
+    for reason in (BY_GATE, BY_HAND):
+        count = float(index.rollbacks.get(reason, 0))
+        yield "wattstream_model_rollbacks_total", (*labels, reason), count
 
 
 def _model_values(entry: Entry, now: float) -> Iterator[Values]:
     manifest = entry.manifest
-    key = manifest.key
-    labels = (key.node_type, key.source, key.output_type, key.feature_group)
+    labels = _labels(manifest.key)
     yield "wattstream_model_samples_total", labels, float(manifest.samples)
     yield "wattstream_model_artifact_age_seconds", labels, max(0.0, now - manifest.at / 1000)
     for component, horizons in manifest.errors.items():

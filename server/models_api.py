@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import operator
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -30,17 +31,23 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class ListedVersion(msgspec.Struct, frozen=True):
-    """A version of a model that the store keeps; ``at`` (Unix ms) is that of its last sample."""
+    """A version of a model that the store keeps; ``at`` (Unix ms) is that of its last sample.
+
+    ``held``: it was held back when it was published.
+    """
 
     digest: str
     at: int
     samples: int
+    held: bool
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``GET /models``. Times are Unix ms, ``errors`` are the manifest's.
 
-    ``versions`` go from the oldest to the newest; null while the store cannot be read.
+    ``versions`` go from the oldest to the newest; null while the store cannot be read. ``pinned``
+    and ``held``: no new version becomes current, because a person or the gate says so;
+    ``held_back`` counts those that the gate has held back, ``rollbacks`` by reason.
     """
 
     key: ModelKey
@@ -56,6 +63,10 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     experts: list[str]
     machine: MachineSpec
     versions: list[ListedVersion] | None
+    pinned: bool = False
+    held: bool = False
+    held_back: int = 0
+    rollbacks: dict[str, int] = {}
 
 
 class ModelsApi:
@@ -65,7 +76,7 @@ class ModelsApi:
         self._catalog = catalog
         self._models = models
         self._artifacts = artifacts
-        self._listed: tuple[Entry, ...] | None = None
+        self._listed: tuple[object, object] | None = None
         self._list = Answer(b"[]", JSON, "none")
 
     def routes(self) -> list[BaseRoute]:
@@ -78,13 +89,14 @@ class ModelsApi:
     async def models(self, _request: Request) -> Response:
         """Every model that is served, as JSON, with an ETag that changes when a model does."""
         entries = self._catalog.entries
-        if entries is not self._listed:
+        shown = entries, self._catalog.indexes
+        if self._listed is None or any(map(operator.is_not, shown, self._listed)):
             indexes = await run_in_threadpool(self._indexes)
             body = msgspec.json.encode([_listed(entry, indexes) for entry in entries])
             tag = hashlib.sha256(body).hexdigest()
             self._list = Answer(body, JSON, tag, {"cache-control": "no-cache"})
             # Without the store the versions are missing: ask it again next time.
-            self._listed = None if indexes is None else entries
+            self._listed = None if indexes is None else shown
         return self._list
 
     async def artifact(self, request: Request) -> Response:
@@ -130,5 +142,15 @@ def _listed(entry: Entry, indexes: dict[str, ModelIndex] | None) -> ListedModel:
         machine=manifest.machine,
         versions=None
         if indexes is None
-        else [ListedVersion(one.digest, one.at, one.samples) for one in versions],
+        else [ListedVersion(one.digest, one.at, one.samples, one.held) for one in versions],
+        **({} if index is None else _state(index)),
     )
+
+
+def _state(index: ModelIndex) -> dict[str, Any]:
+    return {
+        "pinned": index.pinned,
+        "held": index.held_since is not None,
+        "held_back": index.held_back,
+        "rollbacks": index.rollbacks,
+    }

@@ -13,8 +13,10 @@ from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model import PowerModel
 from estimator.model_key import ModelKey
 from estimator.model_store import ModelStore
+from estimator.recent_samples import Samples, together
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
+from stream.gate import MARGIN, Gate
 from stream.learner import Learner
 
 _log = logging.getLogger(__name__)
@@ -105,27 +107,29 @@ def owners_by_key(shards: Sequence[Models]) -> dict[ModelKey, list[Models]]:
 
 
 class Publisher:
-    """Publishes the models that have learned something since they were published last."""
+    """Publishes the models that have learned something since they were published last.
 
-    def __init__(self, models: ModelStore) -> None:
+    Versions that are worse than the current one by more than ``margin`` are held back.
+    """
+
+    def __init__(self, models: ModelStore, margin: float = MARGIN) -> None:
         self._models = models
+        self._gate = Gate(models, margin)
         self._published: dict[ModelKey, int] = {}
         self._refused: set[str] = set()
-        self._current: dict[ModelKey, int] | None = None
+        self._there: dict[ModelKey, set[int]] | None = None
 
-    def _is_current(self, key: ModelKey, samples: int) -> bool:
-        """Whether the store's current version of the model has learned from as many samples.
+    def _is_there(self, key: ModelKey, samples: int) -> bool:
+        """Whether the store has a version of the model that has learned from as many samples.
 
         Asked once a model, so that a restart does not use up versions with what is there.
         """
-        if self._current is None:
-            self._current = {
-                index.key: next(
-                    (one.samples for one in index.versions if one.digest == index.current), -1
-                )
+        if self._there is None:
+            self._there = {
+                index.key: {version.samples for version in index.versions}
                 for index in self._models.indexes().values()
             }
-        return self._current.pop(key, -1) == samples
+        return samples in self._there.pop(key, ())
 
     def publish(self, *shards: Models, others: Sequence[Models] = ()) -> int:
         """Publish what has changed in the shards; how many artifacts that made.
@@ -142,7 +146,7 @@ class Publisher:
             samples = sum(model.samples for model in models)
             if samples < FEWEST_SAMPLES or samples == self._published.get(key):
                 continue
-            if self._is_current(key, samples):
+            if self._is_there(key, samples):
                 self._published[key] = samples
                 continue
             machine = owners[0].learner.machines.get(key.node_type, UNKNOWN_MACHINE)
@@ -154,15 +158,15 @@ class Publisher:
             }
             artifact = artifact_of(key, machine, model, offsets)
             if artifact is not None:
-                made += self._put(artifact)
+                made += self._put(artifact, together([model.noted for model in models]))
             self._published[key] = samples
         return made
 
-    def _put(self, artifact: Artifact) -> bool:
+    def _put(self, artifact: Artifact, samples: Samples) -> bool:
         """Publish one artifact; whether it could be. One that cannot stops no other."""
         slug = artifact.manifest.key.slug
         try:
-            self._models.publish(artifact)
+            self._gate.publish(artifact, samples)
         except DamagedError as error:
             if slug not in self._refused:
                 _log.warning("model %s is not published: %s", slug, error)

@@ -26,6 +26,7 @@ SETTINGS = (
     "experts",
     "learner",
     "session_timeout",
+    "version_margin",
     "metrics_port",
     *KAFKA_SETTINGS,
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from estimator.settings import Settings
+from server.commands import models_versions
 from server.commands.output import print_json, print_table, watts
+
+if TYPE_CHECKING:
+    from estimator.model_index import ModelIndex
 
 SETTINGS = ("data", "store")
 
@@ -37,18 +41,25 @@ def run(
         return 0
     rows = []
     for index in indexes.values():
-        current = next(one for one in index.versions if one.digest == index.current)
+        current, state = index.served, _state(index)
         key, when = index.key, datetime.fromtimestamp(current.at / 1000, tz=UTC)
         for component, errors in current.errors.items():
             found = [watts(errors.get(h, {}).get("mae")) for h in ("0", "60", "300", "1200")]
             head = [key.node_type, key.source, key.output_type, key.feature_group, component]
-            rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}"])
+            rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}", state])
     columns = ["node type", "source", "output", "group", "component", "samples"]
-    columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)"]
+    columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)", "is"]
     print_table(columns, rows, f"{len(indexes)} models in {where}")
     if not rows:
         sys.stderr.write(f"wattstream: there are no models in {where} yet\n")
     return 0
+
+
+def _state(index: ModelIndex) -> str:
+    """Whether new versions become current, and how many were held back since ever."""
+    if not index.held_back:
+        return index.state
+    return f"{index.state or 'passing'}, {index.held_back} held back"
 
 
 def promote(
@@ -67,4 +78,10 @@ def promote(
     return 0
 
 
-SUBCOMMANDS = {"promote": promote}
+SUBCOMMANDS = {
+    "promote": promote,
+    "history": models_versions.history,
+    "diff": models_versions.diff,
+    "rollback": models_versions.rollback,
+    "pin": models_versions.pin,
+}

@@ -41,6 +41,7 @@ SETTINGS = (
     "metrics_port",
     "learner",
     "session_timeout",
+    "version_margin",
     "buffer_records",
     *KAFKA_SETTINGS,
 )

@@ -11,6 +11,7 @@ from estimator.catalog import Catalog, Entry, Query
 from estimator.errors import NoModelError, RequestError, StoreError
 from estimator.machine import MachineSpec
 from estimator.model_store import ModelStore
+from estimator.retention import last
 from estimator.store import InMemoryStore, Stored
 from estimator.vocabulary import FEATURE_GROUPS
 from tests.estimator.artifacts import XEON, made_artifact
@@ -139,9 +140,9 @@ def test_instead_of_a_damaged_version_the_one_before_it_is_used(
 def test_with_no_readable_version_the_last_good_one_stays(
     store: Failing, models: ModelStore, catalog: Catalog
 ) -> None:
-    good = models.publish(made_artifact(seed=1), keep=1)
+    good = models.publish(made_artifact(seed=1), keep=last(1))
     catalog.refresh()
-    bad = models.publish(made_artifact(seed=2), keep=1)
+    bad = models.publish(made_artifact(seed=2), keep=last(1))
     store.put(f"artifacts/{bad}.zip", b"damaged")
     assert not catalog.refresh()
     assert chosen(catalog).digest == good

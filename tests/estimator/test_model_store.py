@@ -17,7 +17,9 @@ from estimator.errors import (
     StoreError,
 )
 from estimator.machine import MachineSpec
+from estimator.model_index import Decision, ModelIndex
 from estimator.model_store import ModelStore
+from estimator.retention import last
 from estimator.store import InMemoryStore, Store, open_store
 from tests.estimator.artifacts import XEON, made_artifact
 
@@ -62,7 +64,7 @@ def test_publishing_what_is_current_changes_nothing(store: Store, models: ModelS
 def test_versions_are_kept_oldest_first_and_the_rest_is_deleted(
     store: Store, models: ModelStore
 ) -> None:
-    names = [models.publish(made_artifact(seed=seed), keep=3) for seed in range(5)]
+    names = [models.publish(made_artifact(seed=seed), keep=last(3)) for seed in range(5)]
     index = models.indexes()[SLUG]
     assert [version.digest for version in index.versions] == names[2:]
     assert index.current == names[4]
@@ -74,22 +76,120 @@ def test_ten_versions_are_kept_unless_said_otherwise(models: ModelStore) -> None
         models.publish(made_artifact(seed=seed))
     assert len(models.indexes()[SLUG].versions) == 10
     with pytest.raises(MisuseError, match="keep is 0"):
-        models.publish(made_artifact(), keep=0)
+        models.publish(made_artifact(), keep=last(0))
 
 
-def test_an_older_version_can_be_made_current(models: ModelStore) -> None:
+def test_a_version_that_is_gone_back_to_stays_until_it_is_unpinned(models: ModelStore) -> None:
     first, second = (models.publish(made_artifact(seed=seed)) for seed in (1, 2))
     models.roll_back(SLUG, first)
     models.roll_back(SLUG, first)
-    assert models.indexes()[SLUG].current == first
+    index = models.index(SLUG)
+    assert (index.current, index.pinned, index.rollbacks) == (first, True, {"manual": 1})
     third = models.publish(made_artifact(seed=3))
-    index = models.indexes()[SLUG]
+    index = models.index(SLUG)
     assert [version.digest for version in index.versions] == [first, second, third]
-    assert index.current == third
+    assert (index.current, index.held_back) == (first, 0)
+    models.unpin(SLUG)
+    assert models.index(SLUG).current == first
+    fourth = models.publish(made_artifact(seed=4))
+    assert models.index(SLUG).current == fourth
     # An old version that is published once more is the newest.
-    assert models.publish(made_artifact(seed=1)) == first
-    index = models.indexes()[SLUG]
-    assert [version.digest for version in index.versions] == [second, third, first]
+    assert models.publish(made_artifact(seed=2)) == second
+    index = models.index(SLUG)
+    assert [version.digest for version in index.versions] == [first, third, fourth, second]
+
+
+def test_a_pinned_version_is_kept_whatever_follows(store: Store, models: ModelStore) -> None:
+    first = models.publish(made_artifact(seed=1))
+    models.pin(SLUG, first)
+    names = [models.publish(made_artifact(seed=seed), keep=last(2)) for seed in range(2, 6)]
+    index = models.index(SLUG)
+    assert (index.current, index.pinned, index.rollbacks) == (first, True, {})
+    assert [version.digest for version in index.versions] == [first, *names[-2:]]
+    assert models.artifact(first).model.at == 1_700_000_000_001
+    models.pin(SLUG, names[-1])
+    assert models.index(SLUG).current == names[-1]
+
+
+def test_a_held_version_is_kept_and_counted_and_does_not_become_current(
+    models: ModelStore,
+) -> None:
+    first, second = (models.publish(made_artifact(seed=seed)) for seed in (1, 2))
+    third = models.publish(made_artifact(seed=3), decide=lambda index: Decision(held=True))
+    index = models.index(SLUG)
+    assert (index.current, index.held_back, index.state) == (second, 1, "held")
+    assert index.held_since == 1_700_000_000_003
+    assert [version.held for version in index.versions] == [False, False, True]
+    models.publish(made_artifact(seed=4), decide=lambda index: Decision(True, first))
+    index = models.index(SLUG)
+    assert (index.current, index.held_back, index.rollbacks) == (first, 2, {"worse": 1})
+    assert (index.held_since, index.rolled_back_at) == (1_700_000_000_003, 1_700_000_000_004)
+    # What is decided of a version that is not there any more has no effect but the hold.
+    models.publish(made_artifact(seed=5), decide=lambda index: Decision(True, "gone"))
+    assert models.index(SLUG).current == first
+    sixth = models.publish(made_artifact(seed=6), decide=lambda index: Decision())
+    index = models.index(SLUG)
+    assert (index.current, index.held_since, index.held_back) == (sixth, None, 3)
+    assert third in {version.digest for version in index.versions}
+
+
+def test_what_was_decided_of_an_index_that_has_changed_is_decided_again() -> None:
+    asked: list[str] = []
+
+    def decide(index: ModelIndex) -> Decision:
+        asked.append(index.current)
+        return Decision(held=True)
+
+    store = Interfering(times=0)
+    models = ModelStore(store)
+    first = models.publish(made_artifact())
+    store.times = 1
+    models.publish(made_artifact(seed=1), decide=decide)
+    assert asked[0] == first
+    assert asked[1] == models.index(SLUG).current != first
+
+
+class Pinning(InMemoryStore):
+    """Somebody pins the first version just before our next swap."""
+
+    first = ""
+
+    def swap(self, path: str, data: bytes, expected_tag: str | None) -> str:
+        if path == INDEX and self.first:
+            first, self.first = self.first, ""
+            ModelStore(self).pin(SLUG, first)
+        return super().swap(path, data, expected_tag)
+
+
+def test_a_pin_that_comes_while_a_version_is_published_holds() -> None:
+    store = Pinning()
+    models = ModelStore(store)
+    first = models.publish(made_artifact())
+    second = models.publish(made_artifact(seed=1))
+    store.first = first
+    third = models.publish(made_artifact(seed=2))
+    index = models.index(SLUG)
+    assert (index.current, index.pinned) == (first, True)
+    assert [version.digest for version in index.versions] == [first, second, third]
+
+
+def test_indexes_of_earlier_releases_are_read(store: Store, models: ModelStore) -> None:
+    golden = (Path(__file__).parent / "golden" / "model-index-v1.json").read_bytes()
+    store.put(INDEX, golden)
+    index = models.index(SLUG)
+    assert (index.pinned, index.held_since, index.held_back) == (False, None, 0)
+    assert (index.rollbacks, index.rolled_back_at, index.state) == ({}, None, "")
+    assert [version.held for version in index.versions] == [False, False]
+    assert index.served.digest == index.versions[1].digest
+    models.publish(made_artifact(seed=3), decide=lambda index: Decision(held=True))
+    assert [version.held for version in models.index(SLUG).versions] == [False, False, True]
+    # The fields that an earlier release knows still mean the same.
+    written = msgspec.json.decode(store.get(INDEX).data)
+    known = msgspec.json.decode(golden)
+    assert written["versions"][:2] == [{**one, "held": False} for one in known["versions"]]
+    assert {name: written[name] for name in ("schema", "key", "current")} == {
+        name: known[name] for name in ("schema", "key", "current")
+    }
 
 
 def test_what_is_not_kept_cannot_be_made_current(store: Store, models: ModelStore) -> None:
@@ -247,8 +347,8 @@ class Undeletable(InMemoryStore):
 
 def test_what_cannot_be_deleted_stays(caplog: pytest.LogCaptureFixture) -> None:
     models = ModelStore(Undeletable())
-    models.publish(made_artifact(seed=1), keep=1)
-    name = models.publish(made_artifact(seed=2), keep=1)
+    models.publish(made_artifact(seed=1), keep=last(1))
+    name = models.publish(made_artifact(seed=2), keep=last(1))
     assert models.indexes()[SLUG].current == name
     assert "stays although no index names it" in caplog.text
 
@@ -256,11 +356,12 @@ def test_what_cannot_be_deleted_stays(caplog: pytest.LogCaptureFixture) -> None:
 PUBLISHING = """
 import sys
 from estimator.model_store import ModelStore
+from estimator.retention import last
 from estimator.store import open_store
 from tests.estimator.artifacts import made_artifact
 models = ModelStore(open_store(sys.argv[1]))
 for seed in range(int(sys.argv[2]), int(sys.argv[3])):
-    models.publish(made_artifact(seed=seed), keep=1000)
+    models.publish(made_artifact(seed=seed), keep=last(1000))
     models.number(f"type {seed % 7}")
 """
 

@@ -97,6 +97,7 @@ class FakeModels(ModelStore):
         self.entries = {entry.digest: entry for entry in entries}
         self.reads: list[str] = []
         self.failure: Exception | None = None
+        self.changed: dict[str, ModelIndex] = {}
 
     def artifact_bytes(self, digest: str) -> bytes:
         self.reads.append(digest)
@@ -107,14 +108,16 @@ class FakeModels(ModelStore):
 
     def indexes(self) -> dict[str, ModelIndex]:
         self._fail()
-        return {entry.manifest.key.slug: _index(entry) for entry in self.entries.values()}
+        made = {entry.manifest.key.slug: make_index(entry) for entry in self.entries.values()}
+        return {**made, **self.changed}
 
     def _fail(self) -> None:
         if self.failure is not None:
             raise self.failure
 
 
-def _index(entry: Entry) -> ModelIndex:
+def make_index(entry: Entry) -> ModelIndex:
+    """The index of a model with that one version."""
     one = entry.manifest
     version = Version(
         digest=entry.digest,
@@ -133,6 +136,7 @@ class FakeCatalog(Catalog):
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.entries = tuple(entries)
+        self.indexes = {entry.manifest.key.slug: make_index(entry) for entry in self.entries}
         self.last_error = None
         self.queries: list[Query] = []
         self.refreshes = 0

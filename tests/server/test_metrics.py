@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
@@ -51,6 +52,36 @@ def test_a_models_errors_and_samples(serve: Serve) -> None:
     assert series["wattstream_model_bias_watts", now] == -0.5
     # r2 is null in the manifest: there is no such series rather than a NaN.
     assert ("wattstream_model_r2_ratio", now) not in series
+
+
+def test_what_is_held_back_pinned_and_rolled_back(serve: Serve) -> None:
+    entry = make_entry()
+    client = serve(entry)
+    key = entry.manifest.key
+    labels = {
+        "node_type": key.node_type,
+        "energy_source": key.source,
+        "output_type": key.output_type,
+        "feature_group": key.feature_group,
+    }.items()
+
+    def values() -> dict[str, float]:
+        series = _series(client.get("/metrics"))
+        names = ("held_back_total", "held", "pinned")
+        found = {name: series[f"wattstream_model_{name}", frozenset(labels)] for name in names}
+        for reason in ("worse", "manual"):
+            labelled = frozenset({*labels, ("reason", reason)})
+            found[reason] = series["wattstream_model_rollbacks_total", labelled]
+        return found
+
+    nothing = {"held_back_total": 0, "held": 0, "pinned": 0, "worse": 0, "manual": 0}
+    assert values() == nothing
+    index = client.catalog.indexes[key.slug]
+    held = replace(index, held_since=5, held_back=3, rollbacks={"worse": 2})
+    client.catalog.indexes = {key.slug: held}
+    assert values() == {**nothing, "held_back_total": 3, "held": 1, "worse": 2}
+    client.catalog.indexes = {key.slug: replace(index, pinned=True, rollbacks={"manual": 1})}
+    assert values() == {**nothing, "pinned": 1, "manual": 1}
 
 
 def test_the_series_of_a_model_end_with_it(serve: Serve) -> None:

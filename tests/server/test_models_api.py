@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from estimator.errors import StoreError
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
@@ -25,7 +27,21 @@ def test_the_list_has_everything_of_a_model(serve: Serve) -> None:
     assert row["errors"]["package"]["60"]["mae"] == 3.0
     assert row["errors"]["package"]["0"]["r2"] is None
     assert row["machine"]["cores"] == 64
-    assert row["versions"] == [{"digest": entry.digest, "at": AT, "samples": 1000}]
+    assert row["versions"] == [{"digest": entry.digest, "at": AT, "samples": 1000, "held": False}]
+    assert (row["pinned"], row["held"], row["held_back"], row["rollbacks"]) == (False, False, 0, {})
+
+
+def test_the_list_says_what_is_held_and_pinned(serve: Serve) -> None:
+    entry = make_entry()
+    client = serve(entry)
+    before = client.get("/models")
+    slug = entry.manifest.key.slug
+    held = replace(client.catalog.indexes[slug], held_since=AT, held_back=7, rollbacks={"worse": 1})
+    client.catalog.indexes = {slug: held}
+    client.models.changed = {slug: held}
+    (row,) = client.get("/models", headers={"if-none-match": before.headers["etag"]}).json()
+    assert (row["pinned"], row["held"], row["held_back"]) == (False, True, 7)
+    assert row["rollbacks"] == {"worse": 1}
 
 
 def test_no_models_are_an_empty_list(serve: Serve) -> None:

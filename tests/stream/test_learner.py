@@ -15,7 +15,7 @@ from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.regressors.bank import Bank
-from stream import plain
+from stream import checkpoint, plain
 from stream.learner import Learned, Learner, Pool
 from stream.pools import pool
 from stream.sample import Sample
@@ -272,3 +272,30 @@ def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
     said = "experts are ridge, linear, and the checkpoint has ridge"
     with pytest.raises(MisuseError, match=said):
         Learner(pool(("ridge", "linear"))).restore(before.state())
+
+
+def test_checkpoints_of_before_know_nothing_of_the_last_samples() -> None:
+    learner = Learner(pool(), None)
+    learn(learner, joined(fleet(nodes=2, steps=60, restless=False)))
+    key, model = next(iter(learner.models.items()))
+    assert len(model.noted.samples.at) > 5
+    state = checkpoint.decode(checkpoint.encode(learner.state()))
+    for saved in state["models"]:
+        del saved["model"]["noted"]
+    again = Learner(pool(), None)
+    again.restore(state)
+    assert again.models[key].samples == model.samples
+    assert len(again.models[key].noted.samples.at) == 0
+
+
+@pytest.mark.parametrize("nodes", [3, 11])
+def test_what_is_noted_depends_neither_on_who_watches_nor_on_batches(nodes: int) -> None:
+    samples = joined(fleet(nodes=nodes, steps=60, restless=False))
+    watched, alone, asked = Learner(pool(), lambda _: None), Learner(pool()), Learner(pool())
+    for sample in samples:
+        for learner in (watched, alone, asked):
+            learner.learn_one(sample)
+        asked.catch_up()
+    states = [checkpoint.encode(learner.state()) for learner in (watched, alone, asked)]
+    assert len(next(iter(alone.models.values())).noted.samples.at) > 10
+    assert states[0] == states[1] == states[2]
