@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
@@ -118,6 +118,8 @@ class Answerer:
     AbsPower is what the model says of each row. DynPower, as long as there is no model of its own,
     is what the AbsPower model says above idle: of the node where the last row is the node, shared
     among the rows before it (see `sharing`), else of each row. Rows of zeros get idle power and 0.
+    ``unmetered`` are the energy sources that this machine cannot measure: no model has learned from
+    it what they say.
     """
 
     def __init__(
@@ -126,10 +128,12 @@ class Answerer:
         machine: MachineSpec | None = None,
         clock: Callable[[], float] = time.time,
         fallback: Models | None = None,
+        unmetered: Collection[str] = (),
     ) -> None:
         self._models = models
         self._fallback = fallback
         self._machine = machine
+        self._unmetered = unmetered
         self._clock = clock
         self._entries: tuple[Entry, ...] = ()
         self._choices: dict[tuple[object, ...], _Choice | str] = {}
@@ -203,13 +207,15 @@ class Answerer:
         return choice
 
     def _select(self, request: PowerRequest) -> _Choice | str:
+        source = canonical_source(request.source)
         query = Query(
             metrics=request.metrics,
             output_type=request.output_type,
-            source=canonical_source(request.source),
+            source=source,
             machine=self._machine,
             trainer_name=request.trainer_name,
             filter=request.filter,
+            unmetered=source in self._unmetered,
         )
         try:
             return _Choice(_ask(self._models, query), request.metrics, self._machine)

@@ -16,6 +16,7 @@ from estimator.arrays import State
 from estimator.artifact_layout import Layout, check_layout
 from estimator.errors import DamagedError
 from estimator.frozen import FrozenModel
+from estimator.kepler_curves import Curves, check_curves
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.vocabulary import HORIZONS
@@ -43,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ``errors`` by component and horizon in seconds ("0" is the next sample): count, mae, rmse,
     mape, r2, bias of the recent past, null where there is none. ``since`` and ``at`` are the event
     times (Unix ms) of the first and the last sample, ``offsets`` where the shard was then.
+    ``curves`` are there only where they are learned.
     """
 
     schema: int = SCHEMA
@@ -58,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, dict[str, dict[str, float | None]]]
     lines: dict[str, Line]
     offsets: dict[str, int] = {}
+    curves: Curves | msgspec.UnsetType = msgspec.UNSET
 
 
 class Artifact(NamedTuple):
@@ -148,6 +151,8 @@ def _check(manifest: Manifest, state: State) -> None:
     check_layout(state, layout)
     for component, line in manifest.lines.items():
         _check_line(component, line, manifest)
+    if manifest.curves is not msgspec.UNSET:
+        check_curves(manifest.curves, manifest.features, manifest.components)
 
 
 def _check_line(component: str, line: Line, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from estimator.artifact import Manifest
 from estimator.frozen import FrozenModel
 from estimator.machine import MachineSpec
+from estimator.strangers import TRANSFER
 
 CHOSEN_AT: Final = "300"
 """Models are compared as their users meet them: five minutes old. Seconds, as in manifests."""
@@ -21,7 +22,8 @@ MORE_IS_BETTER: Final = frozenset({"r2", "count"})
 class Query(msgspec.Struct, frozen=True):
     """What a model is asked for, in the words of Kepler's ``POST /model``.
 
-    ``node_type`` is a number that `ModelStore.number` gave; 0 and below stand for unknown.
+    ``node_type`` is a number that `ModelStore.number` gave; 0 and below stand for unknown. Who is
+    ``unmetered`` has no meter that a model could have learned from: `Entry.transfer_error` counts.
     """
 
     metrics: tuple[str, ...]
@@ -33,6 +35,7 @@ class Query(msgspec.Struct, frozen=True):
     filter: str = ""
     weight: bool = False
     loose: bool = True
+    unmetered: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -42,6 +45,14 @@ class Entry(msgspec.Struct, frozen=True):
     manifest: Manifest
     model: FrozenModel
     number: int
+
+    @property
+    def transfer_error(self) -> float:
+        """What it is chosen by for a machine without meters: its MAE on nodes never learned from.
+
+        Where that is not known, `error`.
+        """
+        return _errors(self.manifest, TRANSFER).get("mae", self.error)
 
     @property
     def error(self) -> float:

@@ -47,6 +47,12 @@ class Chunk:
         self.rows[part], self.watts[part], self.seconds[part] = rows, watts, seconds
         self.used = part.stop
 
+    def cut(self, used: int) -> None:
+        """Take the rows from ``used`` on back: nobody looks at them any more."""
+        self.used = used
+        for key, (done, columns) in self._scaled.items():
+            self._scaled[key] = (min(done, used), columns)
+
     def scaled(self, scales: Floats, stop: int) -> Singles:
         """The first ``stop`` rows divided by scales that none of them exceeds: [F, >= stop].
 

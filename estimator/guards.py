@@ -82,6 +82,7 @@ class Idle:
     def __init__(self, components: int, usage: Floats) -> None:
         self._usage = usage
         self._remembered = np.empty((0, components))
+        self._outdated = False
 
     def observe(self, batch: Batch, ranges: Ranges) -> list[Floats]:
         """Remember the watts of rows with hardly any of the greatest usage; idle [C] after each.
@@ -98,10 +99,16 @@ class Idle:
         for number, part in enumerate(batch.parts()):
             if low[part].any():
                 watts = batch.watts[part][low[part]]
+                if self._outdated:
+                    self._remembered, self._outdated = self._remembered[:0], False
                 self._remembered = np.concatenate([self._remembered, watts])[-REMEMBERED:]
                 now = self.watts()
             idle.append(ranges.floor[number] if now is None else now)
         return idle
+
+    def forget(self) -> None:
+        """Believe what is remembered only until the machine is seen near idle again."""
+        self._outdated = True
 
     def watts(self) -> Floats | None:
         """Idle power [C]; None where the machine was never seen near idle."""
@@ -119,8 +126,9 @@ class Idle:
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""
-        return {"remembered": self._remembered}
+        return {"remembered": self._remembered, "outdated": self._outdated}
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._remembered = state["remembered"]
+        self._outdated = state.get("outdated", False)

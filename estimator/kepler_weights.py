@@ -14,7 +14,8 @@ from msgspec.structs import asdict
 from estimator.artifact import Line
 from estimator.catalog import Entry
 from estimator.errors import DamagedError, NoModelError
-from estimator.shelf import LINEAR_TRAINER
+from estimator.kepler_curves import CURVE_TRAINERS, Curve
+from estimator.shelf import LINEAR_TRAINER, curves_of
 
 _PLATFORM: Final = "platform"
 _PARTS: Final = ("package", "core", "uncore", "dram")
@@ -24,23 +25,37 @@ _INT64: Final = 1 << 63
 _Curve = Callable[[Sequence[float], float], float]
 
 
-def weights_answer(entry: Entry) -> dict[str, Any]:
-    """The answer to a request for weights, in Kepler's JSON; ``NoModelError`` if it has no lines.
+def weights_answer(entry: Entry, trainer: str = LINEAR_TRAINER) -> dict[str, Any]:
+    """The answer to a request for weights, in Kepler's JSON; ``NoModelError`` if it has none.
 
-    Linear only: Kepler applies a curve to the first feature of its list, whatever that is. Numbers
-    in ``machine_spec`` are integers: Kepler reads no others. Components that Kepler does not know,
-    such as psys, are left out.
+    Linear unless a curve's trainer is named: Kepler applies a curve to the first feature of its
+    list, whatever that is. Numbers in ``machine_spec`` are integers: Kepler reads no others.
+    Components that Kepler does not know, such as psys, are left out.
     """
     manifest = entry.manifest
-    lines = manifest.lines
-    names = [_PLATFORM] if _PLATFORM in lines else [part for part in _PARTS if part in lines]
+    if trainer in CURVE_TRAINERS:
+        curves = curves_of(entry).get(trainer, {})
+        weights = {name: _curve_weights(curve) for name, curve in curves.items()}
+    else:
+        trainer = LINEAR_TRAINER
+        weights = {name: _all_weights(line) for name, line in manifest.lines.items()}
+    names = [_PLATFORM] if _PLATFORM in weights else [part for part in _PARTS if part in weights]
     if not names:
-        raise NoModelError(f"model {manifest.key.slug} has no linear weights for Kepler")
-    machine = manifest.machine
+        what = "linear weights" if trainer == LINEAR_TRAINER else f"weights of {trainer}"
+        raise NoModelError(f"model {manifest.key.slug} has no {what} for Kepler")
     return {
-        "model_name": f"{LINEAR_TRAINER}_{entry.number}",
-        "machine_spec": asdict(machine),
-        **{name: {"All_Weights": _all_weights(lines[name])} for name in names},
+        "model_name": f"{trainer}_{entry.number}",
+        "machine_spec": asdict(manifest.machine),
+        **{name: {"All_Weights": weights[name]} for name in names},
+    }
+
+
+def _curve_weights(curve: Curve) -> dict[str, Any]:
+    return {
+        "Bias_Weight": 0.0,
+        "Categorical_Variables": {},
+        "Numerical_Variables": {curve.feature: {"scale": curve.scale, "weight": 0.0}},
+        "CurveFit_Weights": curve.weights,
     }
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from estimator.arrays import Floats, State
+from estimator.arrays import Floats, State, copied
 from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
-from estimator.frozen import FrozenModel
+from estimator.drift import Detection, Drift
+from estimator.frozen import FrozenExperts, FrozenModel
 from estimator.guards import Guards, Idle
+from estimator.kepler_curves import Curve
+from estimator.lessons import Lesson
 from estimator.questions import Question, Questions
 from estimator.recent_samples import RecentSamples
-from estimator.regressors.bank import Bank, ChunkedBank, LineMaker
-from estimator.scoring import Scores
+from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker
+from estimator.scoring import Scores, next_errors
 from estimator.snapshots import Snapshots
+from estimator.strangers import Stranger, StrangerScores
 from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
 from estimator.weighing import Weighing, weights_of
 
@@ -29,6 +33,9 @@ _UNWEIGHED: Final = np.empty((0, 0, 0))
 
 BankMaker = Callable[[Sequence[str], Sequence[str]], Bank]
 """Makes a bank for such features and components."""
+
+_Taught = Mapping[str, Sequence[FrozenExperts]]
+"""By bank, what its experts would say after each round of a batch."""
 
 
 class PowerModel:
@@ -45,6 +52,9 @@ class PowerModel:
         count = len(self.components)
         self._makers = banks
         self._banks = {name: make(features, components) for name, make in banks.items()}
+        self._forgetters = {
+            name: bank for name, bank in self._banks.items() if isinstance(bank, Forgetter)
+        }
         experts = sum(len(bank.names) for bank in self._banks.values())
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
         self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
@@ -53,6 +63,7 @@ class PowerModel:
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
         self.noted = RecentSamples(len(self.features), count)
+        self.drift, self.strangers = Drift(count), StrangerScores(count)
         self.samples, self.clipped, self.outliers = 0, 0, 0
         self._doubted = False
         self.since: int | None = None
@@ -90,6 +101,10 @@ class PowerModel:
         Of rounds with many rows only some are scored. Where nobody wants to know what is said of
         the others (not ``complete``), these are not asked about, and None stands for the round.
         """
+        return [lesson.estimated for lesson in self.lessons(rounds, complete=complete)]
+
+    def lessons(self, rounds: Sequence[Round], *, complete: bool = True) -> list[Lesson]:
+        """Learn the rounds as `learn_rounds` does, and tell more of each."""
         if (
             self._current is None
             or self._guards.beyond_belief(np.concatenate([one.watts for one in rounds])).any()
@@ -97,38 +112,126 @@ class PowerModel:
             # Whether a round is believed depends on those before it.
             return [self._learn_checked(one, complete) for one in rounds]
         self._doubted = False
-        return list(self._learn(Batch(rounds), complete))
+        return self._learn(rounds, complete)
 
-    def _learn_checked(self, one: Round, complete: bool) -> Floats | None:
+    def score_strangers(
+        self, kind: Stranger, asked: FrozenModel, rows: Floats, watts: Floats, at: int
+    ) -> Floats:
+        """Score against watts [K, C] what the model, as it was when ``asked``, says of rows [K, F].
+
+        They are of nodes that are not to be learned from. Returns what was said, [K, C].
+        """
+        estimated = asked.predict_many(rows)
+        self.strangers.update(kind, estimated, watts, at / 1000)
+        return estimated
+
+    def _learn_checked(self, one: Round, complete: bool) -> Lesson:
         """Learn a round, but for rows that nobody would believe; see `Guards.beyond_belief`."""
-        if self._current is None:
-            return self._learn(Batch([one]), complete)[0]
+        asked = self._current
+        if asked is None:
+            return self._learn([one], complete)[0]
         doubted = self._guards.beyond_belief(one.watts)
         before, self._doubted = self._doubted, bool(doubted.any())
         if before or not self._doubted:
-            return self._learn(Batch([one]), complete)[0]
+            return self._learn([one], complete)[0]
         self.outliers += int(doubted.sum())
-        estimated = self._current.predict_many(one.rows)
+        estimated, drift = asked.predict_many(one.rows), None
         if not doubted.all():
             rest = Round(one.rows[~doubted], one.watts[~doubted], one.at)
-            self._learn(Batch([rest]), complete=False)
-        return estimated
+            drift = self._learn([rest], complete=False)[0].drift
+        return Lesson(estimated, asked, drift)
 
-    def _learn(self, batch: Batch, complete: bool) -> Sequence[Floats | None]:
+    def _learn(
+        self, rounds: Sequence[Round], complete: bool, taught: _Taught | None = None
+    ) -> list[Lesson]:
+        """Learn the rounds and score them; banks in ``taught`` have learned them already.
+
+        That there is drift is known when its round has been learned. The rounds after it are for
+        those who have forgotten what was before: if there are any, all goes back to the mark.
+        """
+        batch = Batch(rounds)
+        mark = self._mark() if len(rounds) > 1 else None
+        taught = {
+            name: taught[name] if taught and name in taught else bank.learn_rounds(batch)
+            for name, bank in self._banks.items()
+        }
         before, seen = self._current, self._guards.seen
-        models = self._freeze_rounds(batch)
-        estimated = self._score(batch, before, models, complete)
+        models = self._freeze_rounds(batch, taught)
+        asked = self._ask(batch, before, models)
+        drift, lessons = None, [Lesson(None, None)]
+        if not asked:  # The very first round.
+            models[0].weights = self._weighing.weights()
+        else:
+            questions = Questions(batch, asked)
+            estimated = self._weigh(batch, questions, models)
+            terms = self.total.terms(estimated, questions.watts)
+            sums = questions.sums(terms, len(HORIZONS))
+            now = [question.model for question in asked if not question.horizon]
+            drift = self._drift_in(batch, now, next_errors(sums))
+            if drift is not None and mark is not None and drift[0] + 1 < len(rounds):
+                self._rewind(mark)
+                return self._learn_in_two(rounds, complete, taught, drift[0] + 1)
+            self._note(batch, questions, estimated)
+            self.recent.follow(self.total)
+            for scores in (self.total, self.recent):
+                scores.add_rounds(sums, [at / 1000 for at in batch.at])
+            said = questions.next_samples(batch, estimated, complete=complete)
+            lessons = [Lesson(*pair) for pair in zip(said, now, strict=True)]
         self._clip(batch, seen)
         self.samples += batch.starts[-1]
         self.since = batch.at[0] if self.since is None else self.since
         self._current = models[-1]
-        return estimated
+        if drift is not None:
+            lessons[-1] = lessons[-1]._replace(drift=drift[1])
+            self._forget()
+        return lessons
 
-    def _freeze_rounds(self, batch: Batch) -> list[FrozenModel]:
-        """Learn; what the model is after each round, but for the weights, which wait for scores."""
+    def _learn_in_two(
+        self, rounds: Sequence[Round], complete: bool, taught: _Taught, cut: int
+    ) -> list[Lesson]:
+        """Learn the rounds before the cut, which ends with a drift, then the others.
+
+        Banks that do not forget have learned all of them, and need not again.
+        """
+        done = {name: made for name, made in taught.items() if name not in self._forgetters}
+        lessons = self._learn(rounds[:cut], complete, {name: done[name][:cut] for name in done})
+        rest = self._learn(rounds[cut:], complete, {name: done[name][cut:] for name in done})
+        return lessons + rest
+
+    def _mark(self) -> dict[str, Any]:
+        """Where everything is now that a drift in the midst of a batch concerns."""
+        return {
+            "guards": self._guards.state(),
+            "idle": self._idle.state(),
+            "weighing": copied(self._weighing.state()),
+            "drift": self.drift.state(),
+            "snapshots": [snapshots.mark() for snapshots in self._snapshots],
+            "banks": {name: bank.mark() for name, bank in self._forgetters.items()},
+        }
+
+    def _rewind(self, mark: Mapping[str, Any]) -> None:
+        self._guards.restore(mark["guards"])
+        self._idle.restore(mark["idle"])
+        self._weighing.restore(mark["weighing"])
+        self.drift.restore(mark["drift"])
+        for snapshots, kept in zip(self._snapshots, mark["snapshots"], strict=True):
+            snapshots.rewind(kept)
+        for name, bank in self._forgetters.items():
+            bank.rewind(mark["banks"][name])
+
+    def _forget(self) -> None:
+        """Let what comes now count soon, against all that was learned before."""
+        self._idle.forget()
+        for bank in self._forgetters.values():
+            bank.forget()
+
+    def _freeze_rounds(self, batch: Batch, taught: _Taught) -> list[FrozenModel]:
+        """What the model is after each round, but for the weights, which wait for scores."""
         ranges = self._guards.observe(batch)
         idle = self._idle.observe(batch, ranges)
-        banks = zip(*(bank.learn_rounds(batch) for bank in self._banks.values()), strict=True)
+        banks = zip(
+            *(taught[name] for name, bank in self._banks.items() if bank.names), strict=True
+        )
         latest, models = self._current.at if self._current else batch.at[0], []
         rest = zip(banks, idle, *ranges, batch.at, strict=True)
         for experts, watts, seen, floor, ceiling, at in rest:
@@ -136,16 +239,9 @@ class PowerModel:
             models.append(FrozenModel(experts, _UNWEIGHED, watts, floor, ceiling, seen, latest))
         return models
 
-    def _score(
-        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel], complete: bool
-    ) -> Sequence[Floats | None]:
-        """Ask the models of then about each round, score them, and weigh the experts by that."""
-        asked = self._ask(batch, before, models)
+    def _weigh(self, batch: Batch, questions: Questions, models: list[FrozenModel]) -> Floats:
+        """Ask the models of then, and weigh the experts by how wrong they were: [R, C] watts."""
         recent = np.empty((len(batch), *self._weighing.shape))
-        if not asked:  # The very first round.
-            models[0].weights = self._weighing.weights()
-            return [None]
-        questions = Questions(batch, asked)
         opinions = questions.opinions()
         wrong = questions.means(np.abs(opinions - questions.watts[:, None]))
         seconds = [at / 1000 for at in batch.at]
@@ -154,13 +250,17 @@ class PowerModel:
             recent[number] = self._weighing.recent()
         for model, weights in zip(models, weights_of(recent), strict=True):
             model.weights = weights
-        estimated = questions.settled(opinions)
-        self._note(batch, questions, estimated)
-        terms = questions.sums(self.total.terms(estimated, questions.watts), len(HORIZONS))
-        self.recent.follow(self.total)
-        for scores in (self.total, self.recent):
-            scores.add_rounds(terms, seconds)
-        return questions.next_samples(batch, estimated, complete=complete)
+        return questions.settled(opinions)
+
+    def _drift_in(
+        self, batch: Batch, asked: Sequence[FrozenModel], wrong: Floats
+    ) -> tuple[int, Detection] | None:
+        """The first drift that the rounds' errors [B, C] show, and the number of its round."""
+        for number, (model, watts) in enumerate(zip(asked, wrong.tolist(), strict=True)):
+            found = self.drift.observe(watts, model.ceiling.tolist(), batch.at[number])
+            if found is not None:
+                return number, found
+        return None
 
     def _note(self, batch: Batch, questions: Questions, estimated: Floats) -> None:
         """Remember some of what was said of the next samples, to judge versions by.
@@ -202,7 +302,7 @@ class PowerModel:
     def _freeze(self, at: int) -> FrozenModel:
         guards, idle = self._guards, self._idle.watts()
         return FrozenModel(
-            banks=[bank.freeze() for bank in self._banks.values()],
+            banks=[bank.freeze() for bank in self._banks.values() if bank.names],
             weights=self._weighing.weights(),
             idle=guards.floor if idle is None else idle,
             floor=guards.floor,
@@ -224,6 +324,13 @@ class PowerModel:
             if isinstance(bank, LineMaker):
                 return bank.lines(self._guards.floor)
         return None
+
+    def curves(self) -> dict[str, list[Curve]]:
+        """Curves for Kepler, by trainer one of each component; none if no bank can make them."""
+        for bank in self._banks.values():
+            if isinstance(bank, CurveMaker):
+                return bank.curves(self._guards.floor)
+        return {}
 
     def merged(self, others: Sequence[PowerModel]) -> PowerModel:
         """One model of what this and others, of the same key and shape, have learned.
@@ -252,6 +359,8 @@ class PowerModel:
         self._weighing.absorb(other._weighing, share)
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
+        self.drift.absorb(other.drift)
+        self.strangers.absorb(other.strangers)
         if other.since is not None:
             self.since = other.since if self.since is None else min(self.since, other.since)
         ours, theirs = self._current, other._current
@@ -280,6 +389,8 @@ class PowerModel:
             "total": self.total.state(),
             "recent": self.recent.state(),
             "noted": self.noted.state(),
+            "drift": self.drift.state(),
+            "strangers": self.strangers.state(),
             "samples": self.samples,
             "clipped": self.clipped,
             "outliers": self.outliers,
@@ -307,6 +418,9 @@ class PowerModel:
         self.recent.restore(state["recent"])
         if "noted" in state:  # Checkpoints of before have none.
             self.noted.restore(state["noted"])
+        if "drift" in state:  # Checkpoints of before have neither.
+            self.drift.restore(state["drift"])
+            self.strangers.restore(state["strangers"])
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.outliers, self._doubted = state["outliers"], state["doubted"]
         self.since = state["since"]

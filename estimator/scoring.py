@@ -144,6 +144,15 @@ class Scores:
         self._origin, self._at_seconds = state["origin"], state["at_seconds"]
 
 
+def next_errors(terms: Floats) -> Floats:
+    """The mean absolute errors [B, C] in watts of the next samples, of sums as `add_rounds` takes.
+
+    Every round must have been asked about at the first horizon.
+    """
+    errors: Floats = terms[:, _ABS, 0] / terms[:, _COUNT, 0]
+    return errors
+
+
 def as_json(errors: Errors) -> Mapping[str, float | None]:
     """The errors with null for what could not be computed."""
     return {name: value if math.isfinite(value) else None for name, value in asdict(errors).items()}

@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[str, ...],
         _help(
             "Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`, "
-            "`river.PACKAGE.CLASS(ARGUMENTS)`"
+            "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
     ] = ("ridge",)
     refresh_interval: Annotated[

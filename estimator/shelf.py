@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
+from msgspec import UnsetType
 
 from estimator.arrays import Floats
 from estimator.choice import Entry, Query, chosen_by
 from estimator.errors import NoModelError
+from estimator.kepler_curves import CURVE_TRAINERS, Curves
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model_filter import Filter
 from estimator.similarity import Mask, NodeTypeSearch
@@ -35,6 +37,7 @@ class _Group:
         scored.sort(key=lambda pair: _rank(pair[0], pair[1]))
         self.entries = [entry for entry, _ in scored]
         self.ranks = [_rank(entry, errors) for entry, errors in scored]
+        self.transfer_ranks = [(entry.transfer_error, entry.digest) for entry in self.entries]
         self.features = frozenset(self.entries[0].manifest.features)
         self.numbers = np.array([entry.number for entry in self.entries])
         self.types = np.array([places[entry.manifest.key.node_type] for entry in self.entries])
@@ -47,9 +50,14 @@ class _Group:
                 self._errors[measure][row] = value
         self._unknown = np.full(len(scored), np.nan)
 
-    def fitting(self, weight: bool, wanted: Filter) -> Mask:
-        """Which models have lines, if ``weight`` asks for them, and pass the filter: [N]."""
-        fits = self._has_lines.copy() if weight else np.ones(len(self.entries), np.bool_)
+    def fitting(self, query: Query, wanted: Filter) -> Mask:
+        """Which models have lines or curves, if these are asked for, and pass the filter: [N]."""
+        fits = np.ones(len(self.entries), np.bool_)
+        if query.weight and query.trainer_name in CURVE_TRAINERS:
+            # Kepler applies a curve to the first feature of its list, whatever that is.
+            fits = np.array([_has_curves(entry, query) for entry in self.entries])
+        elif query.weight:
+            fits = self._has_lines.copy()
         if wanted.features is not None and not self.features <= wanted.features:
             fits[:] = False
         # What a model does not have is NaN here, and never compares.
@@ -80,6 +88,7 @@ class Shelf:
         places = {name: place for place, name in enumerate(machines)}
         # How many machines make up a type is written nowhere; how many samples they gave, is.
         self._search = NodeTypeSearch(list(machines.values()), [members[name] for name in machines])
+        self._curve_trainers = {name for entry in entries for name in curves_of(entry)}
         self._experts = {name for entry in entries for name in entry.manifest.experts}
         self._groups = [_Group(found, places) for found in groups.values()]
 
@@ -88,7 +97,7 @@ class Shelf:
         self._check_trainer(query)
         metrics = set(query.metrics)
         fitting = [
-            (group, group.fitting(query.weight, wanted))
+            (group, group.fitting(query, wanted))
             for group in self._groups
             if group.features <= metrics
         ]
@@ -108,7 +117,7 @@ class Shelf:
                 (group, fits & (group.numbers == query.node_type)) for group, fits in fitting
             ]
             if any(fits.any() for _, fits in numbered):
-                return _first(numbered)
+                return _first(numbered, query.unmetered)
             if not query.loose:
                 there = {
                     number for group, fits in fitting for number in group.numbers[fits].tolist()
@@ -118,9 +127,10 @@ class Shelf:
                     f"{listed(sorted(there))}{_limits(query)}"
                 )
         if query.machine is None or query.machine == UNKNOWN_MACHINE:
-            return _first(fitting)
+            return _first(fitting, query.unmetered)
         place = self._node_type(query.machine, query, fitting)
-        return _first([(group, fits & (group.types == place)) for group, fits in fitting])
+        alike = [(group, fits & (group.types == place)) for group, fits in fitting]
+        return _first(alike, query.unmetered)
 
     def _node_type(self, machine: MachineSpec, query: Query, fitting: _Fitting) -> int:
         """The place of the machine's node type, or of the one most like it, of those that fit."""
@@ -137,7 +147,11 @@ class Shelf:
         return place
 
     def _check_trainer(self, query: Query) -> None:
-        known = {LINEAR_TRAINER} if query.weight else ARCHIVE_TRAINERS | self._experts
+        known = (
+            {LINEAR_TRAINER} | self._curve_trainers
+            if query.weight
+            else ARCHIVE_TRAINERS | self._experts
+        )
         if query.trainer_name and query.trainer_name not in known:
             what = "weights" if query.weight else "models"
             raise NoModelError(
@@ -150,19 +164,41 @@ def _rank(entry: Entry, errors: dict[str, float]) -> tuple[float, str]:
     return errors.get("mae", math.inf), entry.digest
 
 
+def curves_of(entry: Entry) -> Curves:
+    """The model's curves for Kepler, by trainer and component."""
+    return {} if isinstance(entry.manifest.curves, UnsetType) else entry.manifest.curves
+
+
+def _has_curves(entry: Entry, query: Query) -> bool:
+    found = curves_of(entry).get(query.trainer_name, {})
+    return any(
+        component in KEPLER_COMPONENTS and curve.feature == query.metrics[0]
+        for component, curve in found.items()
+    )
+
+
 def _has_lines(entry: Entry) -> bool:
     return any(component in entry.manifest.lines for component in KEPLER_COMPONENTS)
 
 
-def _first(fitting: _Fitting) -> Entry:
+def _first(fitting: _Fitting, unmetered: bool) -> Entry:
     """The best of the models that fit, of which there must be one."""
-    firsts = [(group, int(np.argmax(fits))) for group, fits in fitting if fits.any()]
-    group, place = min(firsts, key=lambda first: first[0].ranks[first[1]])
-    return group.entries[place]
+    best: list[tuple[tuple[float, str], Entry]] = []
+    for group, fits in fitting:
+        places = np.flatnonzero(fits).tolist()
+        if not places:
+            continue
+        # Groups are sorted by what is usually asked for.
+        ranks = group.transfer_ranks if unmetered else group.ranks
+        place = min(places, key=ranks.__getitem__) if unmetered else places[0]
+        best.append((ranks[place], group.entries[place]))
+    return min(best, key=lambda found: found[0])[1]
 
 
 def _limits(query: Query) -> str:
     weights = " with weights" if query.weight else ""
+    if query.weight and query.trainer_name in CURVE_TRAINERS:
+        weights += f" of {query.trainer_name} for {quoted(query.metrics[0])}, the first metric"
     return weights + (f" with filter {quoted(query.filter)}" if query.filter else "")
 
 

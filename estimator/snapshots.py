@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from estimator.arrays import State
@@ -35,6 +36,14 @@ class Snapshots:
         while len(self._kept) > 1 and self._kept[1].at <= wanted:
             self._kept.popleft()
         return self._kept[0] if self._kept and self._kept[0].at <= wanted else None
+
+    def mark(self) -> list[FrozenModel]:
+        """What is kept now, for `rewind`."""
+        return list(self._kept)
+
+    def rewind(self, mark: Sequence[FrozenModel]) -> None:
+        """Keep what was kept when `mark` was called."""
+        self._kept = deque(mark)
 
     def state(self, chunks: Chunks) -> State:
         """Everything that `restore` needs to go on, bit for bit; rows are left to ``chunks``."""

@@ -28,7 +28,11 @@ Ranked = Mapping[tuple[str, str, str], Sequence[Entry]]
 
 
 class BestModels:
-    """Answers ``GET /best-models`` from the catalog, ranked once per state of it."""
+    """Answers ``GET /best-models`` from the catalog, ranked once per state of it.
+
+    Who asks has no meter: what is best is so on machines that models have not learned from, as far
+    as that is known.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -95,7 +99,7 @@ def _passes(entry: Entry, wanted: Filter) -> bool:
 
 def _rank(entries: Sequence[Entry]) -> Ranked:
     ranked: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda one: (one.error, one.digest)):
+    for entry in sorted(entries, key=lambda one: (one.transfer_error, one.digest)):
         key = entry.manifest.key
         place = canonical_source(key.source), key.output_type, key.feature_group
         ranked.setdefault(place, []).append(entry)

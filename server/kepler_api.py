@@ -64,10 +64,12 @@ class KeplerApi:
     def _choose(self, body: bytes) -> Entry | Answer:
         """The chosen model, or its weights if these are asked for."""
         request = decode_model_request(body)
-        entry = self._catalog.select(request.query())
+        query = request.query()
+        entry = self._catalog.select(query)
         if not request.weight:
             return entry
-        return self._weights.get(entry.digest, lambda: _weights(entry))
+        trainer = query.trainer_name
+        return self._weights.get((entry.digest, trainer), lambda: _weights(entry, trainer))
 
     async def _archive(self, scope: Scope, entry: Entry) -> Response:
         headers = {
@@ -80,6 +82,6 @@ class KeplerApi:
         return Answer(data, ARCHIVE, entry.digest, headers)
 
 
-def _weights(entry: Entry) -> Answer:
-    body = msgspec.json.encode(weights_answer(entry))
-    return Answer(body, JSON, f"{entry.digest}-{entry.number}")
+def _weights(entry: Entry, trainer: str) -> Answer:
+    answer = weights_answer(entry, trainer)
+    return Answer(msgspec.json.encode(answer), JSON, f"{entry.digest}-{answer['model_name']}")

@@ -81,6 +81,16 @@ FAMILIES: Final = (
     Family("wattstream_model_mape_ratio", "Mean absolute error over measured power.", _ERROR),
     Family("wattstream_model_r2_ratio", "Share of the variance that the model explains.", _ERROR),
     Family("wattstream_model_bias_watts", "Mean of estimate minus measurement.", _ERROR),
+    Family(
+        "wattstream_model_transfer_mae_watts",
+        "Mean absolute error on nodes that the model never learns from.",
+        (*_MODEL, "component"),
+    ),
+    Family(
+        "wattstream_model_first_contact_mae_watts",
+        "Mean absolute error on nodes in their first minutes, before they are learned from.",
+        (*_MODEL, "component"),
+    ),
     Family("wattstream_source_up", "Whether the source gives readings now (0 or 1).", ("source",)),
     Family(
         "wattstream_source_since_timestamp_seconds",
@@ -119,7 +129,8 @@ FAMILIES: Final = (
     ),
     Family(
         "wattstream_learner_samples_total",
-        "Samples of the partition that were learned from, by whichever learner.",
+        "Samples of the partition that were learned from or, of held-out and new nodes, only "
+        "scored, by whichever learner.",
         ("partition",),
     ),
     Family(
@@ -131,6 +142,16 @@ FAMILIES: Final = (
         "wattstream_learner_dead_letters_total",
         "Records that could not be read, by the topic that they came from.",
         ("topic", "partition"),
+    ),
+    Family(
+        "wattstream_model_drifts_total",
+        "Times that the model's errors were seen to rise for good, and it forgot.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
+        "wattstream_model_last_drift_timestamp_seconds",
+        "Event time of the model's last drift.",
+        (*_MODEL, "partition"),
     ),
     Family(
         "wattstream_learner_lag_records",

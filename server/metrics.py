@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -23,6 +23,7 @@ import estimator
 from estimator.catalog import Catalog, Entry
 from estimator.model_index import BY_GATE, BY_HAND, ModelIndex
 from estimator.model_key import ModelKey
+from estimator.strangers import FIRST_CONTACT, TRANSFER
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, ShardStatus, SourceStatus, StatusProvider
 
@@ -97,11 +98,21 @@ def _model_values(entry: Entry, now: float) -> Iterator[Values]:
     yield "wattstream_model_artifact_age_seconds", labels, max(0.0, now - manifest.at / 1000)
     for component, horizons in manifest.errors.items():
         for horizon, errors in horizons.items():
+            if horizon in _STRANGERS:
+                mae = errors.get("mae")
+                if mae is not None and math.isfinite(mae):
+                    yield _STRANGERS[horizon], (*labels, component), mae
+                continue
             for measure, (name, factor) in _MEASURES.items():
                 value = errors.get(measure)
                 if value is not None and math.isfinite(value):
                     yield name, (*labels, component, horizon), value * factor
 
+
+_STRANGERS: Final[Mapping[str, str]] = {
+    TRANSFER: "wattstream_model_transfer_mae_watts",
+    FIRST_CONTACT: "wattstream_model_first_contact_mae_watts",
+}
 
 _MEASURES: Final = {
     "mae": ("wattstream_model_mae_watts", 1.0),
@@ -147,6 +158,12 @@ def _shard_values(shard: ShardStatus) -> Iterator[Values]:
         yield "wattstream_learner_dropped_total", (reason, partition), float(count)
     for topic, count in shard.dead_letters.items():
         yield "wattstream_learner_dead_letters_total", (topic, partition), float(count)
+    for drift in shard.drifts:
+        key = drift.key
+        labels = (key.node_type, key.source, key.output_type, key.feature_group, partition)
+        yield "wattstream_model_drifts_total", labels, float(drift.count)
+        if drift.at is not None:
+            yield "wattstream_model_last_drift_timestamp_seconds", labels, drift.at
 
 
 class MetricsApi:

@@ -53,6 +53,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
             filter=self.filter or "",
             weight=bool(self.weight),
             loose=self.loose_node_type is not False,
+            # Kepler asks a model server only for what it cannot measure.
+            unmetered=True,
         )
 
 

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from estimator.model_key import ModelKey
+
 
 class SourceStatus(msgspec.Struct, frozen=True):
     """One source. ``since`` (Unix seconds) is when it came up or went down.
@@ -35,8 +37,16 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     lag: int
 
 
+class DriftStatus(msgspec.Struct, frozen=True):
+    """How often a shard's model has drifted, and when last (Unix seconds; None if never)."""
+
+    key: ModelKey
+    count: int
+    at: float | None = None
+
+
 class ShardStatus(msgspec.Struct, frozen=True):
-    """What became of one partition's records, since learning it began, by whomever.
+    """What became of one partition's records and models, since learning it began, by whomever.
 
     ``dropped`` counts by reason what never became a sample (late, orphaned, duplicate, ...),
     ``dead_letters`` by topic what could not be read.
@@ -47,6 +57,7 @@ class ShardStatus(msgspec.Struct, frozen=True):
     samples: int
     dropped: Mapping[str, int] = {}
     dead_letters: Mapping[str, int] = {}
+    drifts: tuple[DriftStatus, ...] = ()
 
 
 class CheckpointStatus(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -12,13 +13,18 @@ from msgspec.structs import asdict
 
 import estimator.batch as learned
 from estimator.arrays import Floats, State
+from estimator.drift import Detection, Drift
 from estimator.errors import MisuseError
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.strangers import Stranger
 from estimator.vocabulary import ABS_POWER
+from stream.holdout import Nodes
 from stream.rounds import Round
 from stream.sample import Sample
+
+_log = logging.getLogger(__name__)
 
 _MOST_ROUNDS: Final = 64
 _MOST_ROWS: Final = 2048
@@ -45,6 +51,9 @@ class Learned(NamedTuple):
 
 Observer = Callable[[Learned], None]
 
+_Part = tuple[Stranger | None, tuple[str, ...], tuple[str, ...]]
+"""What kind of strangers the nodes are, features, and components."""
+
 
 @lru_cache(maxsize=1024)
 def _node_type(machine: MachineSpec) -> str:
@@ -53,12 +62,24 @@ def _node_type(machine: MachineSpec) -> str:
 
 
 class _Waiting(NamedTuple):
-    """A round that is over, and the model that is to learn it."""
+    """A round that is over, and the model that is to learn it, or only to be asked about it."""
 
     model: PowerModel
     key: ModelKey
     nodes: list[str]
     batch: learned.Round
+    stranger: Stranger | None
+
+
+def _say(drift: Detection, key: ModelKey, model: PowerModel) -> None:
+    _log.info(
+        "drift of %s: its error of %s rose from %.2f to %.2f W; what it learned before counts "
+        "less from now on",
+        key.slug,
+        model.components[drift.component],
+        drift.before,
+        drift.after,
+    )
 
 
 class Learner:
@@ -71,6 +92,7 @@ class Learner:
     def __init__(self, pool: Pool, observer: Observer | None = None) -> None:
         self._pool, self._observer = pool, observer
         self._rounds: dict[tuple[str, str], Round] = {}
+        self._nodes: dict[tuple[str, str], Nodes] = {}
         self._columns: dict[tuple[str, ...], list[tuple[str, Sequence[int]]]] = {}
         self._models: dict[ModelKey, PowerModel] = {}
         self._waiting: dict[int, list[_Waiting]] = {}
@@ -96,6 +118,10 @@ class Learner:
             current = self._rounds[place] = Round()
         current.add(sample)
 
+    def drifts(self) -> list[tuple[ModelKey, Drift]]:
+        """How often each model has drifted, and when last. Any thread may ask."""
+        return [(key, model.drift) for key, model in list(self._models.items())]
+
     def flush(self) -> None:
         """Learn the rounds under way: no sample will come any more."""
         for place, current in sorted(self._rounds.items()):
@@ -106,22 +132,29 @@ class Learner:
     def _learn_round(self, place: tuple[str, str], over: Round) -> None:
         node_type, source = place
         # Nodes of one type mostly report alike: then there is one part, as long as the round.
-        parts: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Sample]] = {}
-        for sample in over.samples:
-            parts.setdefault((sample.features, sample.components), []).append(sample)
+        roles = self._nodes.setdefault(place, Nodes()).roles(over.samples)
+        parts: dict[_Part, list[Sample]] = {}
+        for sample, role in zip(over.samples, roles, strict=True):
+            parts.setdefault((role, sample.features, sample.components), []).append(sample)
         at = max(sample.end for sample in over.samples)
-        for (features, components), samples in parts.items():
+        # Strangers first: they are asked about before the others teach.
+        for part, samples in sorted(parts.items(), key=lambda item: item[0][0] is None):
+            role, features, components = part
             rates = np.concatenate([sample.rates for sample in samples])
             rates = rates.reshape(len(samples), -1)
             watts = np.array([sample.watts for sample in samples])
             for group, columns in self._groups_of(features):
                 key = ModelKey(node_type, source, ABS_POWER, group)
-                model = self._model(key, [features[column] for column in columns], components)
-                if model is None:
-                    self.counts["incomplete"] += len(samples)
+                if role is None:
+                    model = self._model(key, [features[column] for column in columns], components)
+                else:
+                    model = self._models.get(key)
+                if model is None or model.components != components:
+                    self.counts["incomplete"] += len(samples) if role is None else 0
                     continue
                 nodes = [sample.node for sample in samples]
-                self._wait(_Waiting(model, key, nodes, learned.Round(rates[:, columns], watts, at)))
+                batch = learned.Round(rates[:, columns], watts, at)
+                self._wait(_Waiting(model, key, nodes, batch, role))
 
     def _wait(self, over: _Waiting) -> None:
         waiting = self._waiting.setdefault(id(over.model), [])
@@ -142,13 +175,24 @@ class Learner:
         queue.clear()
         model = waiting[0].model
         watched = self._observer is not None
-        found = model.learn_rounds([over.batch for over in waiting], complete=watched)
-        if self._observer is not None:
-            for over, estimated in zip(waiting, found, strict=True):
-                if estimated is not None:
-                    _, watts, at = over.batch
-                    seen = Learned(over.key, model.components, over.nodes, at, estimated, watts)
-                    self._observer(seen)
+        rounds = [over.batch for over in waiting if over.stranger is None]
+        lessons = deque(model.lessons(rounds, complete=watched) if rounds else ())
+        for over in waiting:
+            rows, watts, at = over.batch
+            if over.stranger is None:
+                estimated, _, drift = lessons.popleft()
+                if drift is not None:
+                    _say(drift, over.key, model)
+            else:
+                # Of strangers who was asked about the round that was learned next.
+                asked = lessons[0].asked if lessons else model.current
+                estimated = None
+                if asked is not None:
+                    estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
+            if self._observer is not None and estimated is not None:
+                self._observer(
+                    Learned(over.key, model.components, over.nodes, at, estimated, watts)
+                )
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
         """The feature groups that these features satisfy, and where each group's features are."""
@@ -185,6 +229,7 @@ class Learner:
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            "nodes": [[*place, nodes.state()] for place, nodes in self._nodes.items()],
             **self._models_state(PowerModel.state),
         }
 
@@ -212,6 +257,10 @@ class Learner:
         self._rounds = {
             (node_type, source): Round.restore(saved)
             for node_type, source, saved in state["rounds"]
+        }
+        self._nodes = {
+            (node_type, source): Nodes.restore(saved)
+            for node_type, source, saved in state.get("nodes", [])
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
         self._models, self._waiting = {}, {}

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from estimator.artifact import Artifact, Line, Manifest
 from estimator.errors import DamagedError
+from estimator.kepler_curves import by_component
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model import PowerModel
 from estimator.model_key import ModelKey
@@ -36,6 +37,7 @@ def artifact_of(
             str(horizon): dict(as_json(model.recent.errors(place, number)))
             for place, horizon in enumerate(HORIZONS)
         }
+        | model.strangers.errors(number)
         for number, component in enumerate(model.components)
     }
     manifest = Manifest(
@@ -51,6 +53,7 @@ def artifact_of(
         errors=errors,
         lines=_lines(model),
         offsets=dict(offsets),
+        curves=by_component(model.curves(), model.components),
     )
     return Artifact(manifest, model.current)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from estimator.arrays import Floats, State
 from estimator.batch import Batch
 from estimator.chunks import Chunks
 from estimator.frozen import FrozenExperts
+from estimator.kepler_curves import Curve
 
 
 class Bank(Protocol):
@@ -61,9 +62,39 @@ class ChunkedBank(Protocol):
 
 
 @runtime_checkable
+class Forgetter(Protocol):
+    """A bank with long memories that can be cut short.
+
+    Whether they must be is known only once a batch has been learned: then it is learned anew from
+    the round on, from where the bank was before.
+    """
+
+    def forget(self) -> None:
+        """Have the past weigh little in the long memories."""
+        ...
+
+    def mark(self) -> Any:
+        """Where the bank is now, for `rewind`."""
+        ...
+
+    def rewind(self, mark: Any) -> None:
+        """Go back to where `mark` was called, having learned batches since."""
+        ...
+
+
+@runtime_checkable
 class LineMaker(Protocol):
     """A bank that can say what it knows as a line without negative coefficients."""
 
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
+        ...
+
+
+@runtime_checkable
+class CurveMaker(Protocol):
+    """A bank that can say what it knows as the curves that Kepler can evaluate."""
+
+    def curves(self, greatest_at_rest: Floats) -> dict[str, list[Curve]]:
+        """By trainer a curve of each component, at rest at most ``greatest_at_rest`` [C] watts."""
         ...

@@ -62,6 +62,13 @@ class Level:
         self._range = np.stack([least[-1], most[-1]])
         return least[:-1][batch.round_of_row], most[:-1][batch.round_of_row]
 
+    def settle(self) -> Floats:
+        """By how much the curve is to be raised for good: the level [C], which is 0 from now on."""
+        raised, self.watts, self._weight = self.watts, np.zeros_like(self.watts), 0.0
+        if self._last is not None:
+            self._last = np.concatenate([self._last[:1] + raised, self._last[1:]])
+        return raised
+
     def absorb(self, other: Level, share: float) -> None:
         """Mix in another's level, with that share of the say."""
         self.watts = self.watts + share * (other.watts - self.watts)

@@ -69,6 +69,24 @@ class Moments:
             return found[0]
         return Solved(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
+    def forget(self) -> None:
+        """Scale the sums of each half-life down to the weight that the next shorter one's have.
+
+        What they know of rarely seen features stays, but new samples soon outweigh it.
+        """
+        order = np.argsort(self.half_lives)
+        weights = self.a[order, 0, 0]
+        kept = np.ones(len(order))
+        kept[order[1:]] = np.minimum(1.0, weights[:-1] / np.maximum(weights[1:], _FAINTEST))
+        # New arrays: a bank that is wound back has kept the old ones.
+        self.a = self.a * kept[:, None, None]
+        self.b = self.b * kept[:, None, None]
+
+    def raise_past(self, place: int, watts: Floats) -> None:
+        """Have the sums of one half-life be those of targets higher by watts [C]."""
+        self.b = self.b.copy()
+        self.b[place] += self.a[place, :, :1] * watts
+
     def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Coefficients of the linear and of the full terms: [H, 1+F, C] and [H, D, C].
 

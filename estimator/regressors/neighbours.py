@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,14 @@ OF_A_ROUND: Final = 4
 """No more samples of one round are: a fleet would fill the window within a minute."""
 CURVE_SECONDS: Final = 1800.0
 """Half-life of the curve along which neighbours are moved."""
+KEPT_SECONDS: Final = 60.0
+"""So much of the window is kept when the past is to be forgotten."""
+
+
+class _Mark(NamedTuple):
+    sums: State
+    chunk: Chunk
+    used: int
 
 
 class NeighbourBank:
@@ -107,6 +115,23 @@ class NeighbourBank:
         chunk = self._chunk
         part = slice(max(0, chunk.used - self._window), chunk.used)
         return chunk.rows[part], chunk.watts[part], chunk.seconds[part]
+
+    def forget(self) -> None:
+        """Remember of the window no more than what lies within the shortest memory."""
+        self._moments.forget()
+        used = self._chunk.used
+        if used:
+            seconds = self._chunk.seconds[max(0, used - self._window) : used]
+            self._turn(int((seconds > seconds.max() - KEPT_SECONDS).sum()))
+
+    def mark(self) -> _Mark:
+        """Where the bank is now, for `rewind`."""
+        return _Mark(self._sums(), self._chunk, self._chunk.used)
+
+    def rewind(self, mark: _Mark) -> None:
+        """Go back to where `mark` was called: what was frozen since must not be asked any more."""
+        mark.chunk.cut(mark.used)
+        self._restore(mark.sums, mark.chunk)
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

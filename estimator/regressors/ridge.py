@@ -77,6 +77,23 @@ class RidgeBank:
         self._moments.absorb(other._moments)
         self._level.absorb(other._level, share)
 
+    def forget(self) -> None:
+        """Have the past weigh as little in each half-life's sums as in the next shorter one's.
+
+        The longest had a level beside it: its past is raised by that, as if the machine had always
+        drawn so much, and keeps its shape.
+        """
+        self._moments.raise_past(self._longest, self._level.settle())
+        self._moments.forget()
+
+    def mark(self) -> State:
+        """Where the bank is now, for `rewind`: learning makes new arrays and keeps the old."""
+        return self.state()
+
+    def rewind(self, mark: State) -> None:
+        """Go back to where `mark` was called."""
+        self.restore(mark)
+
     def lines(self, ceiling_bias: Floats) -> tuple[Floats, Floats, Floats]:
         """A line for Kepler: bias [C] up to ``ceiling_bias``, weights [F, C], scales [F].
 

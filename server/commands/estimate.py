@@ -58,6 +58,7 @@ def make_estimator(
     from estimator.answering import Answerer
     from estimator.counts import Counts
     from estimator.imported import ImportedModels
+    from estimator.meters import missing_meters
     from estimator.model_feed import ModelFeed
     from estimator.socket_path import access
 
@@ -65,7 +66,7 @@ def make_estimator(
     counts = Counts()
     imported = ImportedModels(settings.imported_folder, machine)
     return EstimatorServer(
-        Answerer(models, machine, fallback=imported),
+        Answerer(models, machine, fallback=imported, unmetered=missing_meters()),
         settings.socket,
         refresh=ModelFeed(models, counts, cache).refresh,
         refresh_seconds=refresh_seconds or settings.refresh_interval,

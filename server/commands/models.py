@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 SETTINGS = ("data", "store")
 
+_ERRORS = {
+    "0": "next W",
+    "60": "60 s W",
+    "300": "300 s W",
+    "1200": "1200 s W",
+    "transfer": "transfer W",
+}
+"""The errors that are shown, by their keys in manifests, and their columns."""
+
 
 def run(
     settings: Settings,
@@ -44,11 +53,11 @@ def run(
         current, state = index.served, _state(index)
         key, when = index.key, datetime.fromtimestamp(current.at / 1000, tz=UTC)
         for component, errors in current.errors.items():
-            found = [watts(errors.get(h, {}).get("mae")) for h in ("0", "60", "300", "1200")]
+            found = [watts(errors.get(h, {}).get("mae")) for h in _ERRORS]
             head = [key.node_type, key.source, key.output_type, key.feature_group, component]
             rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}", state])
     columns = ["node type", "source", "output", "group", "component", "samples"]
-    columns += ["next W", "60 s W", "300 s W", "1200 s W", "learned until (UTC)", "is"]
+    columns += [*_ERRORS.values(), "learned until (UTC)", "is"]
     print_table(columns, rows, f"{len(indexes)} models in {where}")
     if not rows:
         sys.stderr.write(f"wattstream: there are no models in {where} yet\n")

@@ -3,6 +3,7 @@
 import { element } from "./chart.js";
 
 const HORIZONS = { 0: "next sample", 60: "1 min old", 300: "5 min old", 1200: "20 min old" };
+const ERRORS = [...Object.entries(HORIZONS).sort((a, b) => a[0] - b[0]), ["transfer", "unknown machines"]];
 const count = (number) => number.toLocaleString();
 const text = (name, content, kind) => element(name, { ...(kind && { class: kind }), ...(name === "th" && { scope: "row" }) }, content);
 const show = (id, shown) => { document.getElementById(id).hidden = !shown; };
@@ -23,7 +24,7 @@ export class ModelsTable {
     this.choice = document.getElementById("component");
     this.choice.addEventListener("change", () => this.draw());
     const columns = [["machine", "Machine"], ["source", "Source"], ["output", "Output"], ["group", "Features"], ["component", "Component"],
-      ["samples", "Samples"], ["at", "Learned until"], ...Object.entries(HORIZONS).sort((a, b) => a[0] - b[0])];
+      ["samples", "Samples"], ["at", "Learned until"], ...ERRORS];
     this.heads = columns.map(([key, title], i) => {
       const button = element("button", { type: "button" }, title);
       const head = element("th", { scope: "col", "data-key": key, ...(i > 4 && { class: "number" }) }, button);
@@ -54,7 +55,7 @@ export class ModelsTable {
 
   draw() {
     const { column, down } = this.sort;
-    const value = (row) => (column in HORIZONS ? row.errors[column]?.mae ?? -1 : row[column]);
+    const value = (row) => (ERRORS.some(([key]) => key === column) ? row.errors[column]?.mae ?? -1 : row[column]);
     const shown = this.rows.filter((row) => !this.choice.value || row.component === this.choice.value);
     shown.sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (down ? -1 : 1));
     for (const head of this.heads) {
@@ -64,7 +65,7 @@ export class ModelsTable {
     this.body.replaceChildren(...shown.map((row) => element("tr", {},
       text("th", row.machine), text("td", row.source), text("td", row.output), text("td", row.group), text("td", row.component),
       text("td", count(row.samples), "number"), text("td", `${age(Date.now() / 1000 - row.at / 1000)} ago`, "number"),
-      ...Object.keys(HORIZONS).sort((a, b) => a - b).map((horizon) => this.#error(row.errors[horizon])))));
+      ...ERRORS.map(([key]) => this.#error(row.errors[key])))));
   }
 
   #error(errors) {

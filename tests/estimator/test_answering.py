@@ -210,3 +210,14 @@ def test_problems_are_told_apart_for_counting() -> None:
     assert answerer.respond(encode(power_request([[1.0]] * 7)))[1:] == (7, "")
     assert answerer.respond(encode(power_request([[-1.0]])))[1:] == (1, "invalid")
     assert answerer.respond(encode(power_request([[1.0]], source="acpi")))[1:] == (1, "no_model")
+
+
+def test_of_what_the_machine_cannot_measure_the_error_on_strangers_counts() -> None:
+    shelf = Shelf(plain_entry(), plain_entry(source="acpi"))
+    answerer = Answerer(shelf, None, Clock(), unmetered={"acpi"})
+    for source in ("rapl-sysfs", "acpi"):
+        assert ask(answerer, source=source)["msg"] == ""
+    assert {query.source: query.unmetered for query in shelf.queries} == {
+        "rapl-sysfs": False,
+        "acpi": True,
+    }

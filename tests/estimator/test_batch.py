@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -61,6 +62,51 @@ def test_models_are_the_same_however_rounds_are_batched(
     assert learned(rounds, cut, banks) == learned(rounds, one_by_one, banks)
 
 
+def stepped(size: int) -> list[Round]:
+    """A machine, or so many, whose idle power rises by 100 W after 240 rounds, of 300."""
+    rng, made = np.random.default_rng(1), []
+    for number in range(300):
+        rows = rng.uniform(0, 1, (size, 3)) * [64e3, 1e9, 1e11]
+        idle = 50.0 + 100.0 * (number >= 240)
+        watts = idle + 150.0 * rows[:, :1] / 64e3 + rng.normal(0, 0.2, (size, 2))
+        made.append(Round(rows, watts, START_MS + 3000 * number))
+    return made
+
+
+@cache
+def before_the_step(size: int, banks: tuple[str, ...]) -> bytes:
+    """The state of a model that has learned what was before the step."""
+    model = PowerModel(FEATURES, COMPONENTS, pool(banks).banks)
+    model.learn_rounds(stepped(size)[:235])
+    assert model.drift.count == 0
+    return plain.dump(model.state())
+
+
+def after_the_step(size: int, banks: tuple[str, ...], cuts: list[int]) -> tuple[bytes, list[int]]:
+    """The state after it, what is left having been cut at those places; the rounds of drifts."""
+    model = PowerModel(FEATURES, COMPONENTS, pool(banks).banks)
+    model.restore(plain.load(before_the_step(size, banks)))
+    rounds, lessons = stepped(size)[235:], []
+    for first, last in pairwise([0, *cuts, len(rounds)]):
+        lessons += model.lessons(rounds[first:last]) if last > first else []
+    found = [number for number, lesson in enumerate(lessons) if lesson.drift is not None]
+    assert [lessons[number].drift for number in found][-1:] == [model.drift.last]
+    return plain.dump(model.state()), found
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(0, 65), max_size=5))
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("banks", [("ridge", "neighbours"), ("ridge", "linear", "curves")])
+def test_what_follows_a_drift_in_a_batch_is_learned_as_if_it_came_alone(
+    banks: tuple[str, ...], size: int, cuts: list[int]
+) -> None:
+    one_by_one, drifts = after_the_step(size, banks, list(range(1, 65)))
+    assert len(drifts) == 1
+    assert 5 <= drifts[0] < 25
+    assert after_the_step(size, banks, sorted(cuts)) == (one_by_one, drifts)
+
+
 def test_every_bank_can_be_batched() -> None:
     rounds = [
         Round(
@@ -69,7 +115,8 @@ def test_every_bank_can_be_batched() -> None:
         for number in range(5)
     ]
     for name in BANKS:
-        assert learned(rounds, [2], (name,)) == learned(rounds, [1, 2, 3, 4], (name,))
+        banks = ("ridge", name) if name == "curves" else (name,)
+        assert learned(rounds, [2], banks) == learned(rounds, [1, 2, 3, 4], banks)
 
 
 def test_a_batch_knows_the_rows_of_its_rounds() -> None:

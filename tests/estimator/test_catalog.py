@@ -7,8 +7,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from estimator.artifact import Artifact
 from estimator.catalog import Catalog, Entry, Query
-from estimator.errors import NoModelError, RequestError, StoreError
+from estimator.errors import DamagedError, NoModelError, RequestError, StoreError
+from estimator.kepler_curves import EXPONENTIAL, LOGISTIC, Curve
+from estimator.kepler_weights import evaluate_as_kepler, weights_answer
 from estimator.machine import MachineSpec
 from estimator.model_store import ModelStore
 from estimator.retention import last
@@ -381,3 +384,60 @@ def test_messages_stay_short_in_a_large_catalog(models: ModelStore, catalog: Cat
     with pytest.raises(NoModelError) as caught:
         chosen(catalog, metrics=("x" * 10_000,) * 1000)
     assert len(str(caught.value)) < 2000
+
+
+def test_for_machines_without_meters_the_transfer_error_decides(
+    models: ModelStore, catalog: Catalog
+) -> None:
+    cautious = models.publish(made_artifact(mae={"300": 3.0, "transfer": 4.0}))
+    models.publish(made_artifact(group="Basic", mae={"300": 1.0, "transfer": 9.0}))
+    unscored = models.publish(made_artifact(group="CPUTime", mae={"300": 5.0}))
+    catalog.refresh()
+    assert chosen(catalog).manifest.key.feature_group == "Basic"
+    assert chosen(catalog, unmetered=True).digest == cautious
+    # One that was never scored on strangers is taken at its served error.
+    assert chosen(catalog, unmetered=True, metrics=("bpf_cpu_time_ms",)).digest == unscored
+
+
+def test_curves_are_chosen_by_their_trainers_name_for_keplers_first_metric_alone(
+    models: ModelStore, catalog: Catalog
+) -> None:
+    plain, curved = made_artifact(mae={"300": 1.0}), made_artifact(group="CPUTime", seed=2)
+    curve = Curve("bpf_cpu_time_ms", 4096.0, [20.0, 1.5, 30.0])
+    manifest = msgspec.structs.replace(curved.manifest, curves={EXPONENTIAL: {"package": curve}})
+    models.publish(plain)
+    name = models.publish(Artifact(manifest, curved.model))
+    catalog.refresh()
+    metrics = ("bpf_cpu_time_ms", "bpf_page_cache_hit")
+    asked_for: dict[str, Any] = {"weight": True, "metrics": metrics}
+    found = chosen(catalog, trainer_name=EXPONENTIAL, **asked_for)
+    assert (found.digest, found.manifest) == (name, manifest)
+    answer = weights_answer(found, EXPONENTIAL)
+    assert answer["model_name"] == f"{EXPONENTIAL}_1"
+    assert evaluate_as_kepler(answer, {"bpf_cpu_time_ms": 4096.0})["package"] == 119_633
+    # Without that name weights are linear, as Kepler would break down at others.
+    assert "CurveFit" not in str(weights_answer(chosen(catalog, **asked_for)))
+    with pytest.raises(NoModelError, match="trainer_name is 'LogisticRegressionTrainer'"):
+        chosen(catalog, trainer_name=LOGISTIC, **asked_for)
+    asked_for["metrics"] = metrics[::-1]
+    with pytest.raises(NoModelError, match="for 'bpf_page_cache_hit', the first metric"):
+        chosen(catalog, trainer_name=EXPONENTIAL, **asked_for)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "curve"),
+    [
+        (EXPONENTIAL, Curve("bpf_cpu_time_ms", 4096.0, [20.0, 1.5])),
+        (EXPONENTIAL, Curve("bpf_cpu_time_ms", 0.0, [20.0, 1.5, 3.0])),
+        (EXPONENTIAL, Curve("bpf_cpu_time_ms", 1.0, [20.0, float("nan"), 3.0])),
+        (EXPONENTIAL, Curve("cpu_cycles", 1.0, [20.0, 1.5, 3.0])),
+        ("NeuralTrainer", Curve("bpf_cpu_time_ms", 1.0, [20.0, 1.5, 3.0])),
+    ],
+)
+def test_curves_that_kepler_would_break_down_at_are_refused(
+    models: ModelStore, trainer: str, curve: Curve
+) -> None:
+    made = made_artifact()
+    manifest = msgspec.structs.replace(made.manifest, curves={trainer: {"package": curve}})
+    with pytest.raises(DamagedError, match=r"curves\."):
+        models.publish(Artifact(manifest, made.model))

@@ -147,3 +147,19 @@ def test_only_what_is_far_above_all_that_was_seen_is_beyond_belief() -> None:
     assert not guards.beyond_belief(just).any()
     assert guards.beyond_belief(just * 1.01).tolist() == [True, True]
     assert guards.beyond_belief(watts).tolist() == [True, False]
+
+
+def test_after_a_drift_the_old_idle_power_counts_until_the_new_is_seen() -> None:
+    idle = idle_of([40.0] * REMEMBERED)
+    idle.forget()
+    assert idle.watts() == pytest.approx([40.0])
+    observed(idle, np.array([[900.0, 3000.0]]), np.array([[200.0]]))
+    assert idle.watts() == pytest.approx([40.0])
+    again = Idle(1, USAGE)
+    again.restore(plain.load(plain.dump(idle.state())))
+    for each in (idle, again):
+        for watts in (55.0, 56.0, 54.0):
+            observed(each, np.array([[0.0, 3000.0]]), np.array([[watts]]))
+        found = each.watts()
+        assert found is not None
+        assert 54.0 <= found[0] <= 56.0

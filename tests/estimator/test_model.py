@@ -277,3 +277,26 @@ def test_experts_are_named_in_the_order_of_their_weights() -> None:
     assert model.current is not None
     assert model.current.weights.shape == (len(HORIZONS), len(model.experts), len(COMPONENTS))
     assert model.current.opinions(np.ones((3, 2))).shape == (3, len(model.experts), 2)
+
+
+class TestDrift:
+    def test_a_step_in_idle_power_is_noticed_and_followed_by_the_long_memories(self) -> None:
+        model = learned(steady(600))
+        assert model.drift.count == 0
+        for rows, watts, at in steady(100, START_MS + 1_800_000, seed=2):
+            model.learn_round(rows, watts + np.array([40.0, 0.0]), at)
+            if model.drift.count:
+                break
+        assert model.drift.last is not None
+        assert model.drift.last.component == 0
+        assert model.drift.last.at <= START_MS + 1_800_000 + 75_000
+
+    def test_the_idle_level_follows_within_a_few_idle_samples(self) -> None:
+        model = learned(steady(600))
+        for rows, watts, at in steady(100, START_MS + 1_800_000, seed=2):
+            model.learn_round(rows, watts + np.array([40.0, 0.0]), at)
+        assert model.current is not None
+        assert model.current.idle[0] == pytest.approx(60.0, abs=1.0)
+
+    def test_without_one_nothing_is_forgotten(self) -> None:
+        assert learned(steady(1500)).drift.count == 0

@@ -17,6 +17,7 @@ from estimator.model_store import ModelIndex, ModelStore, Version
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, RAPL, SOURCE_COMPONENTS, OutputType
 from server.status import (
     CheckpointStatus,
+    DriftStatus,
     LearnerStatus,
     PartitionStatus,
     ShardStatus,
@@ -185,6 +186,10 @@ STATUS = Status(
                 samples=80,
                 dropped={"late": 2, "orphaned": 1, "duplicate": 0},
                 dead_letters={"wattstream.usage": 4},
+                drifts=(
+                    DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "Basic"), 2, AT / 1000 - 60),
+                    DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "CPUTime"), 0),
+                ),
             ),
         ),
         fenced=3,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 from tests.server.fakes import make_entry
@@ -25,6 +27,18 @@ def test_by_default_the_best_of_all_machines_for_rapl(serve: Serve) -> None:
         "DynPower": {"BPFOnly": "Wattstream_1"},
     }
     assert _best(serve, energy_source="intel_rapl", node_type="-1") == _best(serve)
+
+
+def test_where_it_is_known_the_error_on_strangers_decides(serve: Serve) -> None:
+    strange = {"transfer": {"mae": 9.0}}
+    one, other = make_entry("Basic", mae=1.0, number=1), make_entry("Basic", mae=2.0, number=2)
+    found = serve(one, other).get("/best-models").json()["AbsPower"]
+    assert found == {"Basic": "Wattstream_1"}
+    errors = {name: errors | strange for name, errors in one.manifest.errors.items()}
+    manifest = msgspec.structs.replace(one.manifest, errors=errors)
+    one = msgspec.structs.replace(one, manifest=manifest)
+    found = serve(one, other).get("/best-models").json()["AbsPower"]
+    assert found == {"Basic": "Wattstream_2"}
 
 
 def test_each_parameter_narrows_it(serve: Serve) -> None:

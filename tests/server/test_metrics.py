@@ -14,7 +14,14 @@ from server import http_metrics
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, Status
 from tests.server.conftest import Serve
-from tests.server.fakes import STATUS, FakeProvider, make_entry
+from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
+
+_WITHOUT_SERIES = {
+    "wattstream_model_r2_ratio",
+    "wattstream_model_transfer_mae_watts",
+    "wattstream_model_first_contact_mae_watts",
+}
+"""Families of which the model of these tests has no values."""
 
 DOCUMENTED = (*FAMILIES, *http_metrics.FAMILIES)
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -149,8 +156,7 @@ def test_openmetrics_for_those_who_ask(serve: Serve) -> None:
         open_metrics(response.text)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     )
     ours = {family.name for family in families if family.name.startswith("wattstream_")}
-    expected = {_base(family.name) for family in DOCUMENTED} - {"wattstream_model_r2_ratio"}
-    assert ours == expected
+    assert ours == {_base(family.name) for family in DOCUMENTED} - _WITHOUT_SERIES
     assert "process_resident_memory_bytes" in {family.name for family in families}
 
 
@@ -174,3 +180,31 @@ def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> No
         for name, kind, labels, meaning in rows
     }
     assert documented == {(one.name, one.kind, one.labels, one.help) for one in DOCUMENTED}
+
+
+def test_the_drifts_of_each_model(serve: Serve) -> None:
+    series = _series(serve(provider=FakeProvider()).get("/metrics"))
+    labels = {"node_type": "xeon", "energy_source": "rapl-sysfs", "output_type": "AbsPower"}
+    drifted = frozenset({**labels, "feature_group": "Basic", "partition": "0"}.items())
+    steady = frozenset({**labels, "feature_group": "CPUTime", "partition": "0"}.items())
+    assert series["wattstream_model_drifts_total", drifted] == 2
+    assert series["wattstream_model_drifts_total", steady] == 0
+    assert series["wattstream_model_last_drift_timestamp_seconds", drifted] == AT / 1000 - 60
+    assert ("wattstream_model_last_drift_timestamp_seconds", steady) not in series
+
+
+def test_errors_on_machines_that_were_not_learned_from(serve: Serve) -> None:
+    entry = make_entry()
+    for errors in entry.manifest.errors.values():
+        errors["transfer"] = {"count": 9.0, "mae": 7.5}
+    series = _series(serve(entry).get("/metrics"))
+    labels = {
+        "node_type": entry.manifest.key.node_type,
+        "energy_source": "rapl-sysfs",
+        "output_type": "AbsPower",
+        "feature_group": "BPFOnly",
+        "component": "dram",
+    }
+    assert series["wattstream_model_transfer_mae_watts", frozenset(labels.items())] == 7.5
+    assert not [name for name, _ in series if name == "wattstream_model_first_contact_mae_watts"]
+    assert not [labels for _, labels in series if ("horizon_seconds", "transfer") in labels]

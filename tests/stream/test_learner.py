@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,7 @@ from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.regressors.bank import Bank
 from stream import checkpoint, plain
+from stream.holdout import is_chosen
 from stream.learner import Learned, Learner, Pool
 from stream.pools import pool
 from stream.sample import Sample
@@ -299,3 +301,84 @@ def test_what_is_noted_depends_neither_on_who_watches_nor_on_batches(nodes: int)
     states = [checkpoint.encode(learner.state()) for learner in (watched, alone, asked)]
     assert len(next(iter(alone.models.values())).noted.samples.at) > 10
     assert states[0] == states[1] == states[2]
+
+
+def test_a_drift_is_counted_and_said_with_the_error_before_and_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    learner = Learner(pool(("ridge",), {"one": ("x",)}))
+    rng = np.random.default_rng(1)
+    with caplog.at_level("INFO", "stream.learner"):
+        for step, load in enumerate(rng.uniform(0, 1, 700)):
+            idle = 20.0 if step < 600 else 35.0
+            learner.learn_one(sample(3 * step, idle + 40 * load + rng.normal(0, 0.3), x=load))
+        learner.flush()
+    ((key, drift),) = learner.drifts()
+    assert drift.count == 1
+    (record,) = caplog.records
+    assert key.slug in record.getMessage()
+    assert re.search(r"its error of package rose from 0\.\d\d to \d+\.\d\d W", record.getMessage())
+
+
+HELD = next(name for name in (f"n{i}" for i in range(100)) if is_chosen(name))
+TEACHERS = [name for name in (f"n{i}" for i in range(100)) if not is_chosen(name)]
+
+
+def test_a_held_out_node_is_shown_and_scored_and_never_learned_from() -> None:
+    with_it, without = Watched(), Watched()
+    for step in range(20):
+        others = [sample(3 * step, 50.0 + step, node=name) for name in TEACHERS[:4]]
+        learn(without.learner, others)
+        learn(with_it.learner, [*others, sample(3 * step, 80.0, node=HELD)])
+    for each in (with_it, without):
+        each.learner.flush()
+    assert with_it.taught == without.taught
+    ((_, model),) = with_it.learner.models.items()
+    assert model.samples == 20 * 4
+    # At the first round nothing was known that could be asked.
+    assert model.strangers.errors(0)["transfer"]["count"] == pytest.approx(19, rel=0.05)
+    assert model.strangers.errors(0)["transfer"]["mae"] == pytest.approx(80 - 59, abs=2)
+    shown = [learned for learned in with_it.learned if learned.nodes == [HELD]]
+    assert len(shown) == 19
+    # What is said of it was known before this round's others taught.
+    assert shown[0].estimated.tolist() == [[50.0]]
+
+
+def test_a_new_node_is_scored_before_it_is_learned_from() -> None:
+    watched = Watched()
+    old, new = TEACHERS[:2]
+    learn(watched.learner, [sample(3 * step, 50.0, node=old) for step in range(110)])
+    learn(watched.learner, [sample(3 * step, 70.0, node=new) for step in range(110, 220)])
+    watched.learner.flush()
+    ((_, model),) = watched.learner.models.items()
+    assert model.samples == 110 + 10
+    assert model.strangers.errors(0)["first_contact"]["count"] == pytest.approx(100, rel=0.01)
+    assert model.strangers.errors(0)["first_contact"]["mae"] == pytest.approx(20.0)
+
+
+def test_a_stranger_makes_no_model_and_starts_none_anew() -> None:
+    watched = Watched()
+    old, new, odd = TEACHERS[:3]
+    learn(watched.learner, [sample(3 * step, 50.0, node=old) for step in range(110)])
+    watts = {"package": 50.0, "dram": 9.0}
+    learn(watched.learner, [sample(330, watts, node=odd), sample(330, 50.0, node=new, z=1.0)])
+    watched.learner.flush()
+    ((_, model),) = watched.learner.models.items()
+    assert model.components == ("package",)
+    assert model.samples == 110
+    assert "restarted_models" not in watched.learner.counts
+
+
+def test_who_is_held_out_is_part_of_the_state() -> None:
+    names = [HELD, *TEACHERS[:4]]
+    rounds = [[sample(3 * step, 50.0, node=name) for name in names] for step in range(10)]
+    one = Learner(pool(("ridge",), GROUPS))
+    for each in rounds[:5]:
+        learn(one, each)
+    other = Learner(pool(("ridge",), GROUPS))
+    other.restore(plain.load(plain.dump(one.state())))
+    for each in rounds[5:]:
+        learn(one, each)
+        learn(other, each)
+    assert plain.dump(one.state()) == plain.dump(other.state())
+    assert next(iter(one.models.values())).strangers.errors(0).keys() == {"transfer"}

@@ -17,7 +17,7 @@ def test_the_default_pool_knows_all_groups_and_no_slow_expert() -> None:
 
 @pytest.mark.parametrize("bank", BANKS)
 def test_every_bank_makes_a_model(bank: str) -> None:
-    model = PowerModel(["x", "y"], ["package"], pool([bank]).banks)
+    model = PowerModel(["x", "y"], ["package"], pool(["ridge", bank]).banks)
     assert model.experts
 
 
@@ -26,3 +26,5 @@ def test_unknown_experts_are_misuse() -> None:
         pool(["ridge", "rigde"])
     with pytest.raises(MisuseError, match="at least one expert"):
         pool([])
+    with pytest.raises(MisuseError, match="at least one expert"):
+        pool(["curves"])

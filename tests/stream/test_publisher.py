@@ -188,3 +188,19 @@ def test_keys_name_what_was_learned(models: ModelStore) -> None:
         for source in ("rapl-sysfs", "acpi")
         for group in ("CounterOnly", "CPUTime")
     }
+
+
+def test_an_artifact_says_how_wrong_it_is_on_strangers() -> None:
+    shard = shard_of(fleet(nodes=1, steps=12, restless=False))
+    key, model = next(iter(shard.learner.models.items()))
+    artifact = artifact_of(key, MACHINE, model, {})
+    assert artifact is not None
+    component = model.components[0]
+    assert "transfer" not in artifact.manifest.errors[component]
+    assert model.current is not None
+    rows, watts = np.zeros((1, len(model.features))), np.zeros((1, len(model.components)))
+    model.score_strangers("transfer", model.current, rows, watts, model.current.at)
+    artifact = artifact_of(key, MACHINE, model, {})
+    assert artifact is not None
+    errors = decode(encode(artifact)).manifest.errors[component]
+    assert errors["transfer"]["count"] == 1.0

@@ -31,3 +31,18 @@ def test_nothing_is_followed_before_there_is_an_error() -> None:
     bank = RidgeBank(1, 1)
     (frozen,) = bank.learn_rounds(Batch([Round(np.ones((1, 1)), np.full((1, 1), 70.0), 0)]))
     assert frozen.coefficients[-1].tolist() == frozen.coefficients[-2].tolist()
+
+
+def test_a_level_that_is_forgotten_is_the_curves_from_then_on() -> None:
+    bank = taught(3600, 50.0, 0.0)
+    taught(8 * HALF_LIFE_SECONDS, 65.0, 3600.0, bank)
+    before = bank.freeze().predict_many(np.array([[0.2], [0.9]]))[:, :, 0]
+    bank.forget()
+    after = bank.freeze().predict_many(np.array([[0.2], [0.9]]))[:, :, 0]
+    # What was the level's is the longest curve's; the others say what they said.
+    assert after[:, -2] == pytest.approx(before[:, -1], abs=1e-3)
+    assert after[:, -1] == pytest.approx(before[:, -1], abs=1e-3)
+    assert after[:, :-2] == pytest.approx(before[:, :-2], abs=1e-6)
+    taught(60.0, 65.0, 3600.0 + 8 * HALF_LIFE_SECONDS, bank)
+    said = bank.freeze().predict_many(np.array([[0.5]]))[0, -2:, 0]
+    assert said == pytest.approx([115.0, 115.0], abs=1.0)

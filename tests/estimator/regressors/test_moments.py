@@ -212,3 +212,35 @@ def test_goes_on_from_its_state(seed: int) -> None:
     for each in (moments, again):
         each.add(data.rows[:2] * 10, data.watts[:2], 1e4)
     assert plain.dump(again.state()) == plain.dump(moments.state())
+
+
+def test_having_forgotten_each_half_life_has_the_weight_of_the_next_shorter_one() -> None:
+    data = samples(4)
+    moments = learned(data)
+    before = predict(moments, data.rows)
+    weights = np.sort(moments.a[:, 0, 0])
+    moments.forget()
+    np.testing.assert_allclose(np.sort(moments.a[:, 0, 0]), [weights[0], *weights[:-1]])
+    # What was known is still said: only what comes now weighs more against it.
+    np.testing.assert_allclose(predict(moments, data.rows), before, rtol=1e-6, atol=1e-6)
+
+
+def test_what_comes_after_forgetting_soon_outweighs_what_was_before() -> None:
+    forgetful, faithful = (Moments(1, 1, (40.0, 1800.0), 1) for _ in range(2))
+    rng = np.random.default_rng(1)
+    for at, load in enumerate(rng.uniform(0, 1, 600)):
+        for each in (forgetful, faithful):
+            each.add(np.array([[load]]), np.array([[50 + 30 * load]]), 3.0 * at)
+    forgetful.forget()
+    for at, load in enumerate(rng.uniform(0, 1, 40), start=600):
+        for each in (forgetful, faithful):
+            each.add(np.array([[load]]), np.array([[65 + 30 * load]]), 3.0 * at)
+    new, old = (each.solve(1e-4)[0][1] for each in (forgetful, faithful))
+    assert float(new[0, 0]) > 59.0
+    assert float(old[0, 0]) < 53.0
+
+
+def test_forgetting_nothing_is_allowed() -> None:
+    moments = Moments(2, 1, HALF_LIVES, 2)
+    moments.forget()
+    assert not moments.a.any()
