@@ -7,6 +7,7 @@ done, a curve says how much more or less that is than the neighbours.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,31 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.arrays import Floats, State
-from estimator.chunks import Chunk, Chunks
-from estimator.expansion import expansion
+from estimator.chunks import Chunk, Chunks, Singles
+from estimator.expansion import Expansion, expansion
 
-NEAREST: Final = 5
+NEAREST: Final = 8
+"""So many rows are near, and whichever else are hardly farther."""
 RECENT: Final = 300
 """The neighbours of the recent past are of so many rows."""
 EXPERTS: Final = ("neighbours", "recent-neighbours", "recent-alone")
 """Neighbours of the whole window and of its recent part, moved along the curve; the latter as
 they are."""
 
-_CANDIDATES: Final = 32
-"""So many of the nearest are picked for the models of all ages."""
 _ORDER: Final = 2
-_CLOSEST: Final = 1e-9
+CLOSEST: Final = 1e-6
 """Squares of distances below that are no distance: they would make one neighbour everything."""
 _AT_ONCE: Final = 32
 """So many questions are compared at a time: as caches hold."""
 
-Indices = NDArray[np.intp]
+UPPER_HALF: Final = int(sys.byteorder == "little")
+"""Where among two halves of a float's bits the upper one is."""
+
+INFINITE: Final = 0x7F80
+"""The upper half of infinity: where fewer than enough are between the ends."""
+
+Places = NDArray[np.intp]
 
 
 class FrozenNeighbours:
     """The rows from ``start`` to ``stop`` of a chunk, and a curve of second order through them.
 
-    ``scales`` [F] are the greatest values that the features had: by them, distances are measured.
+    ``scales`` [F] divide features before distances are measured. None is below the greatest value
+    that the feature had; the greater, the less it matters.
     The curve's ``coefficients`` [D, C] weigh the terms of features divided by ``curve_scales`` [F].
     """
 
@@ -120,132 +127,94 @@ class FrozenNeighbours:
 
 def _said(asked: Sequence[FrozenNeighbours], rows: Floats) -> Floats:
     """What experts say of one row each: [Q, F] to [Q, E, C]."""
-    scales = np.array([one.scales for one in asked])
-    scaled = np.minimum(np.maximum(rows / scales, -1.0), 1.0)
-    found = _nearest(asked, scaled)
-    count, features = rows.shape
-    near = np.empty((count, 2 * NEAREST, features))
-    watts = np.empty((count, 2 * NEAREST, asked[0].components))
+    count, components = len(asked), asked[0].components
+    terms = expansion(rows.shape[1], _ORDER)
+    curve_scales = np.array([one.curve_scales for one in asked])
+    sums = np.empty((count, 2, terms.terms + components))
+    alike: dict[tuple[int, bytes], list[int]] = {}
     for number, one in enumerate(asked):
-        one.chunk.rows.take(found[number], axis=0, out=near[number])
-        one.chunk.watts.take(found[number], axis=0, out=watts[number])
-    shares = _shares(near / scales[:, None, :], scaled)
-    drawn = _weighed(shares, watts)
-    risen = _weighed(shares, _risen(asked, rows, near))
-    said = np.empty((count, len(EXPERTS), watts.shape[2]))
-    said[:, :2] = drawn + risen
-    said[:, 2] = drawn[:, 1]
+        alike.setdefault((id(one.chunk), one.curve_scales.tobytes()), []).append(number)
+    for numbers in alike.values():
+        if len(numbers) == count:
+            sums = _look(asked, rows, terms)
+        else:
+            sums[numbers] = _look([asked[number] for number in numbers], rows[numbers], terms)
+    coefficients = np.array([one.coefficients for one in asked])
+    there = terms.expand(rows / curve_scales)[:, None, :]
+    said = np.empty((count, len(EXPERTS), components))
+    said[:, :2] = np.matmul(there - sums[:, :, : terms.terms], coefficients)
+    said[:, :2] += sums[:, :, terms.terms :]
+    said[:, 2] = sums[:, 1, terms.terms :]
     return said
 
 
-def _nearest(asked: Sequence[FrozenNeighbours], scaled: Floats) -> Indices:
-    """Where the nearest of the window and of its recent part are in the chunks: [Q, 2 k].
+def _look(asked: Sequence[FrozenNeighbours], rows: Floats, terms: Expansion) -> Floats:
+    """The means of what is near in the windows and in their recent parts: [Q, 2, D + C].
 
-    In a window of fewer rows than k, the first is named again; see `_shares`.
+    The experts look at one chunk, with curves of the same scales; the means are those of the
+    curve's terms and of the watts.
     """
-    found = np.empty((len(asked), 2, NEAREST), dtype=np.intp)
-    alike: dict[tuple[int, bytes], list[int]] = {}
-    for number, one in enumerate(asked):
-        alike.setdefault((id(one.chunk), one.scales.tobytes()), []).append(number)
-    for numbers in alike.values():
-        some = [asked[number] for number in numbers]
-        found[numbers] = _look(some, scaled[numbers].astype(np.float32))
-    found.sort(axis=2)
-    return found.reshape(len(asked), -1)
+    chunk, scales = asked[0].chunk, asked[0].curve_scales
+    ends = np.array([(one.start, one.stop) for one in asked])
+    first, last = int(ends[:, 0].min()), int(ends[:, 1].max())
+    columns = chunk.scaled(scales, last)[:, first:last]
+    ends -= first
+    apart = _apart(asked, columns, rows / scales)
+    recent = np.maximum(ends[:, 0], ends[:, 1] - RECENT)
+    found = []
+    for begins in (ends[:, 0], recent):
+        of, places, shares = _near(apart, begins, ends[:, 1])
+        places += first
+        near = chunk.rows.take(places, axis=0)
+        values = np.concatenate([terms.expand(near / scales), chunk.watts.take(places, axis=0)], 1)
+        values *= shares[:, None]
+        sums = np.add.reduceat(values, of, axis=0)
+        # The curve's first term is 1: its sum is that of the shares.
+        found.append(sums / sums[:, :1])
+    return np.stack(found, axis=1)
 
 
-def _look(asked: Sequence[FrozenNeighbours], scaled: NDArray[np.float32]) -> Indices:
-    """The same [Q, 2, k] for experts that look at one chunk by the same scales."""
-    start, stop = min(one.start for one in asked), max(one.stop for one in asked)
-    columns = asked[0].chunk.scaled(asked[0].scales, stop)[:, start:stop]
-    # The models of several ages are asked about one row after the other: one comparison for them.
-    new = np.ones(len(asked), dtype=np.bool_)
-    new[1:] = (scaled[1:] != scaled[:-1]).any(axis=1)
-    rows = scaled[new]
-    apart = np.zeros((len(rows), stop - start), dtype=np.float32)
+def _apart(asked: Sequence[FrozenNeighbours], columns: Singles, scaled: Floats) -> Singles:
+    """Squares of distances of questions [Q, F] to rows [F, N]: [Q, N]."""
+    matters = np.array([one.curve_scales / one.scales for one in asked]).astype(np.float32)
+    within = np.minimum(np.maximum(scaled, -1.0), 1.0).astype(np.float32)
+    apart = np.zeros((len(asked), columns.shape[1]), dtype=np.float32)
     step = np.empty_like(apart)
-    for feature in range(len(columns)):
-        np.subtract(columns[feature], rows[:, feature, None], out=step)
+    for feature, column in enumerate(columns):
+        np.subtract(column, within[:, feature, None], out=step)
+        step *= matters[:, feature, None]
         step *= step
         apart += step
-    ends = np.array([(one.start, one.stop) for one in asked]) - start
-    recent = np.maximum(ends[:, 0], ends[:, 1] - RECENT)
-    of_row = np.cumsum(new) - 1
-    found = np.empty((len(asked), 2, NEAREST), dtype=np.intp)
-    found[:, 0] = _least(apart, of_row, ends[:, 0], ends[:, 1])
-    found[:, 1] = _least(apart, of_row, recent, ends[:, 1])
-    return found + start
+    return np.maximum(apart, CLOSEST, out=apart)
 
 
-def _least(apart: NDArray[np.float32], of_row: Indices, begins: Indices, ends: Indices) -> Indices:
-    """For each question the places of the least between its ends, of its row of distances: [Q, k].
+def _near(apart: Singles, begins: Places, ends: Places) -> tuple[Places, Places, Floats]:
+    """The near of each question between its ends: where its part begins, places, shares.
 
-    Candidates are picked once a row. Where they cannot tell which the least of one question are,
-    because too few lie between its ends or some are equal, that question's part is searched: so
-    what is found depends on the question alone.
+    The nearest, and those that are as far as the last of them to the first two digits, have a
+    share by the inverse of the square of the distance, less what one just beyond them would have.
+    So none appears or disappears with a jump.
     """
     first, last = int(begins.min()), int(ends.max())
     apart = apart[:, first:last]
-    if apart.shape[1] > _CANDIDATES:
-        some = apart.argpartition(_CANDIDATES - 1, axis=1)[:, :_CANDIDATES]
-        near = np.take_along_axis(apart, some, axis=1)[of_row]
-        places = some[of_row] + first
-        near[(places < begins[:, None]) | (places >= ends[:, None])] = np.inf
-        order = near.argsort(axis=1)[:, : NEAREST + 1]
-        found = np.take_along_axis(places, order[:, :NEAREST], axis=1)
-        least = np.take_along_axis(near, order[:, NEAREST - 1 :], axis=1)
-        unsure = np.flatnonzero(~(least[:, 0] < least[:, 1]) | np.isinf(least[:, 1]))
-    else:
-        found = np.empty((len(of_row), NEAREST), dtype=np.intp)
-        unsure = np.arange(len(of_row))
-    for question in unsure.tolist():
-        begin, end = begins[question], ends[question]
-        found[question] = begin + _searched(apart[of_row[question], begin - first : end - first])
-    return found
+    begins, ends = begins - first, ends - first
+    if begins.any() or (ends < last - first).any():
+        places = np.arange(last - first)
+        beside = (places < begins[:, None]) | (places >= ends[:, None])
+        apart = np.where(beside, np.float32(np.inf), apart)
+    beyond = _beyond(apart)
+    of, places = np.nonzero(apart < beyond[:, None])
+    shares = (1.0 / apart[of, places] - 1.0 / beyond[of]).astype(np.float64)
+    starts = np.searchsorted(of, np.arange(len(apart)))
+    return starts, places + first, shares
 
 
-def _searched(apart: NDArray[np.float32]) -> Indices:
-    if len(apart) > NEAREST:
-        return apart.argpartition(NEAREST - 1)[:NEAREST]
-    places = np.zeros(NEAREST, dtype=np.intp)
-    places[: len(apart)] = np.arange(len(apart))
-    return places
-
-
-def _shares(near: Floats, scaled: Floats) -> Floats:
-    """What say each neighbour [Q, 2 k, F] has, by the inverse square of its distance: [Q, 2, k].
-
-    One that is named twice has a greater share of the same.
-    """
-    apart = near - scaled[:, None, :]
-    apart *= apart
-    squares = apart[..., 0].copy()
-    for feature in range(1, apart.shape[2]):
-        squares += apart[..., feature]
-    shares = (1.0 / (squares + _CLOSEST)).reshape(len(near), 2, NEAREST)
-    total = shares[..., 0].copy()
-    for place in range(1, NEAREST):
-        total += shares[..., place]
-    shares /= total[..., None]
-    return shares
-
-
-def _weighed(shares: Floats, values: Floats) -> Floats:
-    """The neighbours' values [Q, 2 k, C] by their shares: [Q, 2, C]."""
-    grouped = values.reshape(len(values), 2, NEAREST, -1)
-    sums: Floats = shares[..., 0, None] * grouped[:, :, 0]
-    for place in range(1, NEAREST):
-        sums += shares[..., place, None] * grouped[:, :, place]
-    return sums
-
-
-def _risen(asked: Sequence[FrozenNeighbours], rows: Floats, near: Floats) -> Floats:
-    """How much more the curves say of rows than of neighbours [Q, 2 k, F]: [Q, 2 k, C]."""
-    curve_scales = np.array([one.curve_scales for one in asked])
-    coefficients = np.array([one.coefficients for one in asked])
-    points = np.concatenate([near, rows[:, None, :]], axis=1) / curve_scales[:, None, :]
-    expand = expansion(rows.shape[1], _ORDER).expand
-    terms = expand(points.reshape(-1, rows.shape[1])).reshape(*points.shape[:2], -1)
-    said = np.matmul(terms, coefficients)
-    risen: Floats = said[:, -1:] - said[:, :-1]
-    return risen
+def _beyond(apart: Singles) -> Singles:
+    """Just beyond the nearest of each row [Q, N]: [Q]. Infinity, where there are no more."""
+    if apart.shape[1] < NEAREST:
+        return np.full(len(apart), np.inf, dtype=np.float32)
+    # Floats that are not negative are in the order of their bits; of these the upper half will do.
+    rough = np.ascontiguousarray(apart.view(np.uint16)[:, UPPER_HALF::2])
+    reach = np.partition(rough, NEAREST - 1, axis=1)[:, NEAREST - 1].astype(np.uint32)
+    beyond: Singles = (np.minimum(reach + 1, INFINITE) << 16).view(np.float32)
+    return beyond

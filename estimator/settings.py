@@ -86,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`, "
             "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
-    ] = ("ridge",)
+    ] = ("ridge", "neighbours")
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0

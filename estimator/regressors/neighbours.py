@@ -13,6 +13,7 @@ from estimator.chunks import Chunk, Chunks
 from estimator.frozen_neighbours import EXPERTS, RECENT, FrozenNeighbours
 from estimator.regressors.bank import Bank
 from estimator.regressors.moments import Moments
+from estimator.regressors.relevance import Relevance
 from estimator.regressors.ridge import PENALTY
 
 WINDOW: Final = 1000
@@ -34,7 +35,8 @@ class _Mark(NamedTuple):
 class NeighbourBank:
     """The nearest samples of a bounded window, moved along a ridge regression of second order.
 
-    Distances are of features divided by the greatest value that each had. Of a round of many
+    Distances are of features divided by the greatest value that each had, and count the less the
+    less a feature has to do with the power (see `Relevance`). Of a round of many
     nodes, some samples are remembered, another time those of others, and none twice.
     """
 
@@ -44,6 +46,7 @@ class NeighbourBank:
         self._window = window
         self._moments = Moments(features, components, (CURVE_SECONDS,), order=2)
         self._chunk = Chunk(2 * window, features, components)
+        self._relevance = Relevance(features, components)
         self._greatest = np.zeros(features)
         self._rounds = 0
 
@@ -53,14 +56,12 @@ class NeighbourBank:
         greatest = np.maximum(batch.greatest(np.abs(batch.rows)), self._greatest)
         if len(batch) > 1:
             greatest = np.maximum.accumulate(greatest)
-        scales = np.where(greatest > 0, greatest, 1.0)
-        made, before = [], scales[0]
+        scales = _scales(greatest, self._relevance.learn(batch))
+        made = []
         for number, part in enumerate(batch.parts()):
             self._remember(batch.rows[part], batch.watts[part], batch.at[number] / 1000)
-            # The same array as long as it says the same: who looks by it knows at once.
-            if (scales[number] != before).any():
-                before = scales[number]
-            made.append(self._frozen(before, solved.scales[number], solved.curves[number, 0]))
+            curve = solved.scales[number], solved.curves[number, 0]
+            made.append(self._frozen(scales[number], *curve))
         self._greatest = greatest[-1].copy()
         return made
 
@@ -71,7 +72,7 @@ class NeighbourBank:
     def freeze(self) -> FrozenNeighbours:
         """What the experts would say now, for ever."""
         _, curves = self._moments.solve(PENALTY)
-        scales = np.where(self._greatest > 0, self._greatest, 1.0)
+        scales = _scales(self._greatest, self._relevance.matters())
         return self._frozen(scales, self._moments.frozen_scales(), curves[0])
 
     def _frozen(self, scales: Floats, curve_scales: Floats, curve: Floats) -> FrozenNeighbours:
@@ -100,6 +101,7 @@ class NeighbourBank:
         if not isinstance(other, NeighbourBank):
             raise TypeError(f"{type(other).__name__} is no NeighbourBank")
         self._moments.absorb(other._moments)
+        self._relevance.absorb(other._relevance)
         self._greatest = np.maximum(self._greatest, other._greatest)
         parts = [self._last_rows(), other._last_rows()]
         rows, watts, seconds = (np.concatenate(pair) for pair in zip(*parts, strict=True))
@@ -142,8 +144,12 @@ class NeighbourBank:
         return {**self._sums(), "chunk": chunks.number(self._chunk)}
 
     def _sums(self) -> State:
-        moments = self._moments.state()
-        return {"moments": moments, "greatest": self._greatest, "rounds": self._rounds}
+        return {
+            "moments": self._moments.state(),
+            "relevance": self._relevance.state(),
+            "greatest": self._greatest,
+            "rounds": self._rounds,
+        }
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
@@ -155,8 +161,15 @@ class NeighbourBank:
 
     def _restore(self, state: State, chunk: Chunk) -> None:
         self._moments.restore(state["moments"])
+        self._relevance.restore(state["relevance"])
         self._greatest, self._rounds = state["greatest"], state["rounds"]
         self._chunk = chunk
+
+
+def _scales(greatest: Floats, matters: Floats) -> Floats:
+    """What divides features before distances are measured: the greater, the less one matters."""
+    scales: Floats = np.where(greatest > 0, greatest, 1.0) / matters
+    return scales
 
 
 def _chosen(rows: Floats, watts: Floats, turn: int) -> NDArray[np.intp]:

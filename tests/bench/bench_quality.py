@@ -21,7 +21,7 @@ from estimator.batch import Round
 from estimator.model import PowerModel
 from estimator.vocabulary import HORIZONS
 from stream.join import Join
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 from stream.records import PowerRecord, UsageRecord
 from stream.sources.protocol import Source
 from stream.sources.simulation.events import Event
@@ -68,7 +68,8 @@ def learned(
     samples: Samples, features: Sequence[str], experts: Sequence[str] = ()
 ) -> tuple[PowerModel, Floats]:
     """A model that has learned the samples, and what it said of each before: NaN for the first."""
-    model = PowerModel(features, samples.components, pool(experts or ACCURATE_BANKS).banks)
+    banks = (pool(experts) if experts else pool()).banks
+    model = PowerModel(features, samples.components, banks)
     said = model.learn_rounds(samples.rounds)
     nothing = np.full((1, len(samples.components)), np.nan)
     return model, np.concatenate([nothing if one is None else one for one in said])

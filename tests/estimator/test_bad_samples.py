@@ -8,7 +8,7 @@ import pytest
 from estimator.arrays import Floats
 from estimator.batch import Round
 from estimator.model import PowerModel
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 
 START_MS = 1_700_000_000_000
 STEP_MS = 3000
@@ -37,7 +37,7 @@ def watts_of(load: Floats) -> Floats:
 def errors(rows: Floats, watts: Floats, true: Floats | None = None) -> tuple[PowerModel, Floats]:
     """The model, and the absolute errors [count - 1, C] of each next sample."""
     names = [f"x{number}" for number in range(rows.shape[1])]
-    model = PowerModel(names, ["package", "dram"], pool(ACCURATE_BANKS).banks)
+    model = PowerModel(names, ["package", "dram"], pool().banks)
     rounds = [
         Round(rows[place : place + 1], watts[place : place + 1], START_MS + STEP_MS * place)
         for place in range(len(rows))

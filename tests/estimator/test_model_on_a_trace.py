@@ -16,7 +16,7 @@ from estimator.frozen import MARGIN
 from estimator.model import PowerModel
 from estimator.vocabulary import HORIZONS
 from stream.evaluate import evaluate
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 from stream.sources.trace import TraceSource
 
 TRACE = Path(__file__).parents[3] / "shared/data/nx12/rapl_basic.csv"
@@ -29,9 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def report() -> dict[str, Any]:
-    return evaluate(
-        TraceSource(TRACE, features=FEATURES), pool(ACCURATE_BANKS, {"trace": FEATURES})
-    )
+    return evaluate(TraceSource(TRACE, features=FEATURES), pool(groups={"trace": FEATURES}))
 
 
 @cache
@@ -64,7 +62,7 @@ def test_served_errors_are_small(component: str, most: tuple[float, ...]) -> Non
 def test_no_error_is_larger_than_the_range_that_was_shown() -> None:
     at = (1000 * columns("timestamp")[:, 0]).astype(int).tolist()
     rates, watts = columns(*FEATURES), columns(*(f"{name}_power" for name in COMPONENTS))
-    model = PowerModel(FEATURES, COMPONENTS, pool(ACCURATE_BANKS).banks)
+    model = PowerModel(FEATURES, COMPONENTS, pool().banks)
     said = model.learn_rounds(
         [Round(rates[place][None], watts[place][None], at[place]) for place in range(len(at))]
     )
@@ -91,7 +89,7 @@ def test_the_same_trace_gives_the_same_report() -> None:
 def test_every_estimate_at_every_horizon_is_within_the_guards() -> None:
     at = (1000 * columns("timestamp")[:, 0]).astype(int).tolist()
     rates, watts = columns(*FEATURES), columns(*(f"{name}_power" for name in COMPONENTS))
-    model = PowerModel(FEATURES, COMPONENTS, pool(ACCURATE_BANKS).banks)
+    model = PowerModel(FEATURES, COMPONENTS, pool().banks)
     estimates = 0
     for place in range(len(at)):
         row, measured = rates[place : place + 1], watts[place : place + 1]

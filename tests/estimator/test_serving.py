@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.frozen import FrozenModel
-from estimator.serving import ServedModel
+from estimator.frozen_neighbours import EXPERTS, FrozenNeighbours
+from estimator.serving import MOST_NEAR, ServedModel
 from estimator.vocabulary import HORIZONS
+from stream.pools import DEFAULT_BANKS, pool
 from tests.estimator.artifacts import made_model
 from tests.estimator.served import BUSIEST, entry
 
@@ -23,6 +25,8 @@ def models() -> list[FrozenModel]:
         made_model(3, 2, 3, trees=True, neighbours=True),
         entry().model,
         entry(features=tuple(BUSIEST)).model,
+        entry(rounds=40, banks=pool(DEFAULT_BANKS).banks).model,
+        entry(rounds=400, banks=pool(("neighbours",)).banks).model,
     ]
 
 
@@ -32,7 +36,7 @@ def test_it_says_what_the_model_says(data: st.DataObject) -> None:
     model = data.draw(st.sampled_from(MODELS))
     features = model.seen.shape[1]
     row = st.lists(RATES, min_size=features, max_size=features)
-    rows = data.draw(st.lists(row | st.just([0.0] * features), min_size=1, max_size=5))
+    rows = data.draw(st.lists(row | st.just([0.0] * features), min_size=1, max_size=MOST_NEAR))
     horizon = data.draw(st.integers(0, len(HORIZONS) - 1))
     served = ServedModel(model, horizon)
     wanted = model.predict_many(np.array(rows), horizon)
@@ -51,8 +55,41 @@ def test_experts_without_a_say_are_not_asked(model: FrozenModel) -> None:
     alone = FrozenModel.restore({**model.state(), "weights": weights})
     rows = np.linspace(0.0, 1.0, 7)[:, None] * model.seen[1]
     served = ServedModel(alone, 1)
-    assert served._weighing.shape[0] == model.weights.shape[2]
+    experts = len(EXPERTS) if type(model.banks[0]) is FrozenNeighbours else 1
+    assert served._few._weighing.shape[0] == experts * model.weights.shape[2]
     np.testing.assert_allclose(served.predict_many(rows), alone.predict_many(rows, 1), rtol=1e-9)
+
+
+def test_of_many_rows_neighbours_are_not_asked_and_the_others_share_their_say() -> None:
+    model = MODELS[3]
+    rows = np.linspace(0.01, 1.0, MOST_NEAR + 1)[:, None] * model.seen[1]
+    others = [place for place, bank in enumerate(model.banks) if type(bank) is not FrozenNeighbours]
+    state, banks = model.state(), [model.banks[place].state() for place in others]
+    weights = model.weights[:, : len(others) + 1]
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    without = FrozenModel.restore({**state, "banks": banks, "weights": weights})
+    served = ServedModel(model, 2)
+    np.testing.assert_allclose(served.predict_many(rows), without.predict_many(rows, 2), rtol=1e-9)
+    few = served.predict_many(rows[:MOST_NEAR])
+    np.testing.assert_allclose(few, model.predict_many(rows[:MOST_NEAR], 2), rtol=1e-9)
+    assert not np.allclose(few, without.predict_many(rows[:MOST_NEAR], 2))
+
+
+def test_neighbours_alone_answer_however_many_rows() -> None:
+    model = MODELS[-1]
+    rows = np.linspace(0.0, 1.0, 3 * MOST_NEAR)[:, None] * model.seen[1]
+    found = ServedModel(model, 0).predict_many(rows)
+    np.testing.assert_allclose(found, model.predict_many(rows), rtol=1e-9)
+
+
+def test_where_only_neighbours_have_a_say_the_others_share_it_alike() -> None:
+    model = MODELS[3]
+    weights = np.zeros_like(model.weights)
+    weights[:, 0], weights[:, -1] = 1e-300, 1.0
+    weights[:, 0, 0] = 0.0
+    served = ServedModel(FrozenModel.restore({**model.state(), "weights": weights}), 0)
+    rows = np.linspace(0.0, 1.0, MOST_NEAR + 1)[:, None] * model.seen[1]
+    assert np.isfinite(served.predict_many(rows)).all()
 
 
 def test_an_expert_that_has_lost_its_way_counts_as_saying_the_least() -> None:

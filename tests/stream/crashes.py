@@ -16,7 +16,7 @@ from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
-from stream.pools import ACCURATE_BANKS, pool
+from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode
 from stream.worker import Parts, Worker
@@ -120,7 +120,7 @@ def log_of_all() -> MemoryLog:
 def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:
     parts = Parts(
         log=log,
-        pool=pool(ACCURATE_BANKS),
+        pool=pool(),
         checkpoints=Checkpoints(store, "g"),
         publisher=Publisher(ModelStore(store)),
         dead_letter=DeadLetters(log).send,
