@@ -169,16 +169,10 @@ def _shard_status(shard: Shard) -> ShardStatus:
         records=counts["usage_records"] + counts["power_records"],
         samples=samples,
         dropped=dropped,
-<<<<<<< HEAD
         # With those of none, so that the first to come is seen to have come.
         dead_letters={topic: counts[f"dead {topic}"] for topic in TOPICS},
-=======
-        dead_letters={
-            topic: counts[f"dead {topic}"] for topic in TOPICS if counts[f"dead {topic}"]
-        },
         drifts=tuple(
             DriftStatus(key, drift.count, None if drift.last is None else drift.last.at / 1000)
             for key, drift in shard.learner.drifts()
         ),
->>>>>>> main
     )

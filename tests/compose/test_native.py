@@ -58,6 +58,6 @@ def test_a_model_is_served_and_power_is_answered(native: Native) -> None:
     eventually(
         lambda: [figures(url).get("wattstream_learner_partitions") for url in learners] == [6, 6]
     )
-    for name in [name for name in native.services if name != "kafka"]:
+    for name in native.services:
         assert native.processes[name].poll() is None, native.said(name)
         assert native.stop(name) == 0, native.said(name)
