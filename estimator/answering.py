@@ -78,9 +78,10 @@ class _Choice:
         self.note = note
         self.model = entry.model
         self.components = tuple(manifest.components)
-        self.output_type = manifest.key.output_type
         self.columns = [metrics.index(feature) for feature in manifest.features]
         self.weights = watts_per_rate(manifest.lines, manifest.features, manifest.components)
+        # A model of DynPower has no idle power in it: its answer to zeros is 0.
+        self._idle = entry.model.idle
         self.core_ratio = core_ratio(own, manifest.machine)
         self._horizon = -1
         self._served: ServedModel | None = None
@@ -93,31 +94,32 @@ class _Choice:
             self._served, self._horizon = served, horizon
         return served
 
-    def one(self, row: Sequence[float], horizon: int, above_idle: bool) -> list[float]:
+    def one(self, row: Sequence[float], horizon: int, dynamic: bool) -> list[float]:
         """Watts [C] of one row of the request."""
         watts = self.served(horizon).predict_one([row[at] for at in self.columns])
-        if not above_idle:
+        if not dynamic:
             return watts
-        return [one - idle for one, idle in zip(watts, self.model.idle.tolist(), strict=True)]
+        return [one - idle for one, idle in zip(watts, self._idle.tolist(), strict=True)]
 
-    def many(self, rows: Floats, horizon: int, above_idle: bool) -> Floats:
+    def many(self, rows: Floats, horizon: int, dynamic: bool) -> Floats:
         """Watts [K, C] of the request's rows."""
         served = self.served(horizon)
         rows = rows[:, self.columns]
-        if not above_idle:
+        if not dynamic:
             return served.predict_many(rows)
         if not ends_with_node(rows):
-            return np.maximum(served.predict_many(rows) - self.model.idle, 0.0)
+            return np.maximum(served.predict_many(rows) - self._idle, 0.0)
         node = np.array(served.predict_one(rows[-1].tolist()))
-        return share(np.maximum(node - self.model.idle, 0.0), rows, self.weights)
+        return share(np.maximum(node - self._idle, 0.0), rows, self.weights)
 
 
 class Answerer:
     """Answers power requests with the best model there is; any number of threads may ask.
 
-    AbsPower is what the model says of each row. DynPower, as long as there is no model of its own,
-    is what the AbsPower model says above idle: of the node where the last row is the node, shared
-    among the rows before it (see `sharing`), else of each row. Rows of zeros get idle power and 0.
+    AbsPower is what the model says of each row. DynPower is what its own model says, and where
+    there is none what the AbsPower model says above idle: of the node where the last row is the
+    node, shared among the rows before it (see `sharing`), else of each row. Rows of zeros get idle
+    power and 0.
     ``unmetered`` are the energy sources that this machine cannot measure: no model has learned from
     it what they say.
     """
@@ -168,14 +170,14 @@ class Answerer:
             message = "; ".join([*request.complaints, choice])
             return Answer(_zeros(request, message), count, problem or "no_model")
         horizon = self._horizon(choice.model.at)
-        above_idle = request.output_type != choice.output_type
+        dynamic = request.output_type == DYN_POWER
         if choice.note:
             message = "; ".join([*request.complaints, choice.note])
             problem = problem or "no_model"
         elif request.only is not None:
-            watts = choice.one(request.only, horizon, above_idle)
+            watts = choice.one(request.only, horizon, dynamic)
             return Answer(encode_row(choice.components, watts, choice.core_ratio), count, "")
-        watts_of_rows = choice.many(request.rows, horizon, above_idle)
+        watts_of_rows = choice.many(request.rows, horizon, dynamic)
         body = encode_answer(choice.components, watts_of_rows, message, choice.core_ratio)
         return Answer(body, count, problem)
 
@@ -218,7 +220,8 @@ class Answerer:
             unmetered=source in self._unmetered,
         )
         try:
-            return _Choice(_ask(self._models, query), request.metrics, self._machine)
+            entry = _ask(self._models, query)
+            return _Choice(entry, request.metrics, self._machine, _imported_note(entry))
         except RequestError as error:
             return str(error)
         except NoModelError as error:
@@ -245,6 +248,12 @@ def _ask(models: Models, query: Query) -> Entry:
         if query.output_type != DYN_POWER:
             raise
     return models.select(msgspec.structs.replace(query, output_type=ABS_POWER))
+
+
+def _imported_note(entry: Entry) -> str:
+    """What the client is told of a model that was not learned here."""
+    key = entry.manifest.key
+    return f"imported {key.imported} of {key.node_type} answers" if key.imported else ""
 
 
 def _characters(request: PowerRequest) -> int:

@@ -45,6 +45,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     mape, r2, bias of the recent past, null where there is none. ``since`` and ``at`` are the event
     times (Unix ms) of the first and the last sample, ``offsets`` where the shard was then.
     ``curves`` are there only where they are learned.
+
+    Of an imported model ``members`` says how many machines its node type had where it was made.
     """
 
     schema: int = SCHEMA
@@ -52,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     machine: MachineSpec
     features: list[str]
     components: list[str]
+    members: int | msgspec.UnsetType = msgspec.UNSET
     experts: list[str]
     horizons: list[int]
     samples: int
@@ -61,6 +64,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, Line]
     offsets: dict[str, int] = {}
     curves: Curves | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def members_known(self) -> int:
+        """How many machines the node type is known to have had, at least this one."""
+        return 1 if isinstance(self.members, msgspec.UnsetType) else max(1, self.members)
 
 
 class Artifact(NamedTuple):

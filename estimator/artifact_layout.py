@@ -12,8 +12,10 @@ from estimator.arrays import State
 from estimator.errors import DamagedError
 from estimator.expansion import expansion
 from estimator.frozen import FrozenPolynomials, FrozenTrees
+from estimator.frozen_curves import FrozenCurves
 from estimator.frozen_neighbours import EXPERTS as NEIGHBOURS
 from estimator.frozen_neighbours import FrozenNeighbours
+from estimator.kepler_curves import CURVE_TRAINERS
 
 MOST_FEATURES: Final = 1000
 """More are refused: the terms of second order are laid out as a square."""
@@ -109,10 +111,23 @@ def _check_neighbours(bank: State, where: str, layout: Layout) -> int:
     return len(NEIGHBOURS)
 
 
+def _check_curves(bank: State, where: str, layout: Layout) -> int:
+    _keys(bank, where, "kind", "form", "columns", "scales", "weights")
+    form, components = bank["form"], (layout.components,)
+    if not isinstance(form, str) or form not in CURVE_TRAINERS:
+        raise DamagedError(f"{where}.form is {str(form)[:40]!r}: {', '.join(CURVE_TRAINERS)}")
+    _ints(bank, "columns", f"{where}.columns", components, 0, layout.features)
+    if not (_floats(bank, "scales", f"{where}.scales", components) > 0).all():
+        raise DamagedError(f"{where}.scales are not all above 0")
+    _floats(bank, "weights", f"{where}.weights", (*components, CURVE_TRAINERS[form]))
+    return 1
+
+
 CHECKS: Final[Mapping[str, Callable[[State, str, Layout], int]]] = {
     FrozenPolynomials.kind: _check_polynomials,
     FrozenTrees.kind: _check_trees,
     FrozenNeighbours.kind: _check_neighbours,
+    FrozenCurves.kind: _check_curves,
 }
 """For each kind of frozen experts its check, which returns how many experts there are."""
 

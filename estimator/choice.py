@@ -59,6 +59,16 @@ class Entry(msgspec.Struct, frozen=True):
         """What it is chosen by: the MAE in watts of its worst component, infinite without one."""
         return chosen_by(self.manifest).get("mae", math.inf)
 
+    @property
+    def tie(self) -> str:
+        """What orders models that are equally good, for want of scores in most cases.
+
+        Learned ones come before imported ones, of these lines before curves; then the digest.
+        """
+        if not self.manifest.key.imported:
+            return f"0{self.digest}"
+        return f"{1 if self.manifest.lines else 2}{self.digest}"
+
 
 def chosen_by(manifest: Manifest) -> dict[str, float]:
     """The error measures by which a model is chosen: five minutes after it was published.

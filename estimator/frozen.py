@@ -16,6 +16,7 @@ from estimator.arrays import Floats, State
 from estimator.chunks import Chunked, Chunks
 from estimator.errors import DamagedError
 from estimator.expansion import expansion
+from estimator.frozen_curves import FrozenCurves
 from estimator.frozen_neighbours import FrozenNeighbours
 from estimator.vocabulary import HORIZONS
 
@@ -203,6 +204,7 @@ _KINDS: Final[Mapping[str, Callable[[State], FrozenExperts]]] = {
     FrozenPolynomials.kind: FrozenPolynomials.restore,
     FrozenTrees.kind: FrozenTrees.restore,
     FrozenNeighbours.kind: FrozenNeighbours.restore,
+    FrozenCurves.kind: FrozenCurves.restore,
 }
 
 

@@ -132,3 +132,15 @@ class Idle:
         """Go on from a state that `state` gave."""
         self._remembered = state["remembered"]
         self._outdated = state.get("outdated", False)
+
+
+class NoIdle(Idle):
+    """Idle power of what is above idle: none."""
+
+    def observe(self, batch: Batch, ranges: Ranges) -> list[Floats]:  # noqa: ARG002 - it is zero
+        """Zeros [C] after each round."""
+        return [np.zeros(self._remembered.shape[1])] * len(batch)
+
+    def watts(self) -> Floats:
+        """Zeros [C]."""
+        return np.zeros(self._remembered.shape[1])

@@ -12,12 +12,14 @@ from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
 from estimator.drift import Detection, Drift
 from estimator.frozen import FrozenExperts, FrozenModel
-from estimator.guards import Guards, Idle
+from estimator.guards import Guards, Idle, NoIdle
+from estimator.isolation.lowest import Lowest
 from estimator.kepler_curves import Curve
 from estimator.lessons import Lesson
+from estimator.prior import Prior, Reach
 from estimator.questions import Question, Questions
 from estimator.recent_samples import RecentSamples
-from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker
+from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker, Starter
 from estimator.scoring import Scores, next_errors
 from estimator.snapshots import Snapshots
 from estimator.strangers import Stranger, StrangerScores
@@ -43,10 +45,17 @@ class PowerModel:
 
     Samples come in rounds: at most one of each node, so that a model of one node is scored on
     every sample before it learns it, and a model of thousands learns them together.
+
+    One of power ``above_idle`` (DynPower) answers 0 to a row of zeros, and may say as little.
     """
 
     def __init__(
-        self, features: Sequence[str], components: Sequence[str], banks: Mapping[str, BankMaker]
+        self,
+        features: Sequence[str],
+        components: Sequence[str],
+        banks: Mapping[str, BankMaker],
+        *,
+        above_idle: bool = False,
     ) -> None:
         self.features, self.components = tuple(features), tuple(components)
         count = len(self.components)
@@ -58,6 +67,10 @@ class PowerModel:
         experts = sum(len(bank.names) for bank in self._banks.values())
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
         self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
+        self._above_idle = above_idle
+        if above_idle:
+            self._guards.floor, self._idle = np.zeros(count), NoIdle(count, usage)
+        self.lowest = Lowest(count)
         self._weighing = Weighing(experts, count)
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
@@ -68,6 +81,7 @@ class PowerModel:
         self._doubted = False
         self.since: int | None = None
         self._current: FrozenModel | None = None
+        self._reach: Reach | None = None
 
     @property
     def current(self) -> FrozenModel | None:
@@ -85,6 +99,13 @@ class PowerModel:
             return {}
         rows = np.array([[row[feature] for feature in self.features]])
         return dict(zip(self.components, self._current.predict_many(rows)[0].tolist(), strict=True))
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from what another machine draws, having learned nothing."""
+        for bank in self._banks.values():
+            if isinstance(bank, Starter):
+                bank.start_from(prior)
+        self._reach = Reach.of(prior)
 
     def learn_round(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
         """Predict rows [K, F], score against watts [K, C], then learn, at event time ``at`` (ms).
@@ -178,6 +199,7 @@ class PowerModel:
             said = questions.next_samples(batch, estimated, complete=complete)
             lessons = [Lesson(*pair) for pair in zip(said, now, strict=True)]
         self._clip(batch, seen)
+        self.lowest.observe(batch.watts)
         self.samples += batch.starts[-1]
         self.since = batch.at[0] if self.since is None else self.since
         self._current = models[-1]
@@ -237,6 +259,8 @@ class PowerModel:
         for experts, watts, seen, floor, ceiling, at in rest:
             latest = max(latest, at)
             models.append(FrozenModel(experts, _UNWEIGHED, watts, floor, ceiling, seen, latest))
+        if self._reach is not None:
+            self._reach.widen(models, [self.samples + learned for learned in batch.starts[1:]])
         return models
 
     def _weigh(self, batch: Batch, questions: Questions, models: list[FrozenModel]) -> Floats:
@@ -301,7 +325,7 @@ class PowerModel:
 
     def _freeze(self, at: int) -> FrozenModel:
         guards, idle = self._guards, self._idle.watts()
-        return FrozenModel(
+        frozen = FrozenModel(
             banks=[bank.freeze() for bank in self._banks.values() if bank.names],
             weights=self._weighing.weights(),
             idle=guards.floor if idle is None else idle,
@@ -310,6 +334,9 @@ class PowerModel:
             seen=guards.seen,
             at=at,
         )
+        if self._reach is not None:
+            self._reach.widen([frozen], [self.samples])
+        return frozen
 
     def ever_positive(self, component: int) -> bool:
         """Whether the component with that index has ever been above 0 W."""
@@ -323,6 +350,13 @@ class PowerModel:
         for bank in self._banks.values():
             if isinstance(bank, LineMaker):
                 return bank.lines(self._guards.floor)
+        return None
+
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats] | None:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]; or None."""
+        for bank in self._banks.values():
+            if isinstance(bank, LineMaker):
+                return bank.lines_above(level)
         return None
 
     def curves(self) -> dict[str, list[Curve]]:
@@ -339,7 +373,7 @@ class PowerModel:
         by the number of samples. It has no past and has noted nothing, so it is not scored and
         does not learn on.
         """
-        made = PowerModel(self.features, self.components, self._makers)
+        made = PowerModel(self.features, self.components, self._makers, above_idle=self._above_idle)
         for model in (self, *others):
             if model.current is not None:
                 made._absorb(model)
@@ -355,7 +389,9 @@ class PowerModel:
         for name, bank in self._banks.items():
             bank.absorb(other._banks[name], share)
         self._guards.absorb(other._guards)
+        self._reach = self._reach or other._reach
         self._idle.absorb(other._idle)
+        self.lowest.absorb(other.lowest)
         self._weighing.absorb(other._weighing, share)
         self.total.absorb(other.total)
         self.recent.absorb(other.recent)
@@ -384,6 +420,7 @@ class PowerModel:
             },
             "guards": self._guards.state(),
             "idle": self._idle.state(),
+            "lowest": self.lowest.state(),
             "weighing": self._weighing.state(),
             "snapshots": [snapshots.state(chunks) for snapshots in past],
             "total": self.total.state(),
@@ -398,6 +435,7 @@ class PowerModel:
             "since": self.since,
             "current": None if self._current is None else self._current.state(chunks),
             "chunks": chunks.state(),
+            **({} if self._reach is None else {"reach": self._reach.state()}),
         }
 
     def restore(self, state: State) -> None:
@@ -411,6 +449,8 @@ class PowerModel:
                 bank.restore(saved)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
+        if "lowest" in state:
+            self.lowest.restore(state["lowest"])
         self._weighing.restore(state["weighing"])
         for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
             snapshots.restore(kept, chunks)
@@ -426,3 +466,4 @@ class PowerModel:
         self.since = state["since"]
         current = state["current"]
         self._current = None if current is None else FrozenModel.restore(current, chunks)
+        self._reach = Reach.restore(state["reach"]) if "reach" in state else None

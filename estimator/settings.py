@@ -22,6 +22,9 @@ PREFIX: Final = "WATTSTREAM_"
 _HIDDEN: Final = "hidden"
 """Marks a setting that is never printed and has no flag: others can read a command line."""
 
+_KEPLERS: Final = {"INITIAL_PIPELINE_URL": "initial_pipeline_url"}
+"""What kepler-model-server calls settings of ours; our own name for one wins."""
+
 _KUBERNETES: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT)|PORT)(_|$)")
 """What Kubernetes puts beside ours into the environment for a service called wattstream, or
 wattstream-something."""
@@ -87,6 +90,25 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
     ] = ("ridge", "neighbours")
+    isolator: Annotated[
+        str,
+        _help(
+            "What is subtracted for DynPower: `idle` (the idle level that is followed), `min` (the"
+            " lowest power seen), `none`, `profile` (of `wattstream profile`), `trainer` (what"
+            " AbsPower's model says of background workloads)"
+        ),
+    ] = "idle"
+    bg_hints: Annotated[
+        tuple[str, ...],
+        _help("Parts of the names of background workloads, for the isolator `trainer`"),
+    ] = ()
+    target_hints: Annotated[
+        tuple[str, ...],
+        _help(
+            "Parts of the names of workloads that are not background, as all others then are, for"
+            " the isolator `trainer`"
+        ),
+    ] = ()
     refresh_interval: Annotated[
         float, _help("Seconds between two looks for new models", gt=0.0, le=3600.0)
     ] = 2.0
@@ -107,6 +129,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             " empty for `imported` in the data folder"
         ),
     ] = ""
+    initial_pipeline_url: Annotated[
+        tuple[str, ...],
+        _help(
+            "Folders, archives (zip, tar) or http URLs of published weights that are imported at"
+            " the start; Kepler's `INITIAL_PIPELINE_URL` is read, too"
+        ),
+    ] = ()
     socket_owner: Annotated[
         str, _help("Owner of the socket, a name or a number; empty: the process's own user")
     ] = ""
@@ -214,6 +243,8 @@ def _secrets() -> frozenset[str]:
 
 SECRETS: Final = _secrets()
 """Settings that are never printed and that no command has a flag for."""
+ISOLATION_SETTINGS: Final = ("isolator", "bg_hints", "target_hints")
+"""What every command that learns heeds of DynPower."""
 KAFKA_SETTINGS: Final = tuple(n for n in Settings.__struct_fields__ if n.startswith("kafka_"))
 """What every command that opens the log heeds."""
 
@@ -250,7 +281,8 @@ def load(
     if config is not None:
         read = {name: _listed(name, value) for name, value in _read(config).items()}
         chosen.update(_checked(read, str(config)))
-    named = {
+    named = {ours: environment[name] for name, ours in _KEPLERS.items() if name in environment}
+    named |= {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
         if name.startswith(PREFIX) and not _is_kubernetes(name.removeprefix(PREFIX), value)

@@ -37,7 +37,7 @@ class _Group:
         scored.sort(key=lambda pair: _rank(pair[0], pair[1]))
         self.entries = [entry for entry, _ in scored]
         self.ranks = [_rank(entry, errors) for entry, errors in scored]
-        self.transfer_ranks = [(entry.transfer_error, entry.digest) for entry in self.entries]
+        self.transfer_ranks = [(entry.transfer_error, entry.tie) for entry in self.entries]
         self.features = frozenset(self.entries[0].manifest.features)
         self.numbers = np.array([entry.number for entry in self.entries])
         self.types = np.array([places[entry.manifest.key.node_type] for entry in self.entries])
@@ -58,6 +58,8 @@ class _Group:
             fits = np.array([_has_curves(entry, query) for entry in self.entries])
         elif query.weight:
             fits = self._has_lines.copy()
+        if query.trainer_name and not query.weight:
+            fits &= [_is_of(entry, query.trainer_name) for entry in self.entries]
         if wanted.features is not None and not self.features <= wanted.features:
             fits[:] = False
         # What a model does not have is NaN here, and never compares.
@@ -161,7 +163,12 @@ class Shelf:
 
 
 def _rank(entry: Entry, errors: dict[str, float]) -> tuple[float, str]:
-    return errors.get("mae", math.inf), entry.digest
+    return errors.get("mae", math.inf), entry.tie
+
+
+def _is_of(entry: Entry, trainer: str) -> bool:
+    """An imported model is what one trainer made; of a learned one the whole is the answer."""
+    return not entry.manifest.key.imported or trainer in entry.manifest.experts
 
 
 def curves_of(entry: Entry) -> Curves:

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
+from estimator.isolation.choose import make_isolator
+from estimator.isolation.isolator import Isolator
+from estimator.isolation.profile import StoredProfiles
 from estimator.model_store import ModelStore
 from estimator.namespaces import FOLDER
+from estimator.priors import imported_priors
 from estimator.settings import Settings
 from estimator.store import Store, open_store
 from server.live import Live
@@ -108,6 +112,19 @@ def store_of(settings: Settings) -> Store:
     return open_store(settings.store_url)
 
 
+def isolator_of(settings: Settings, store: Store | None = None) -> Isolator:
+    """What tells power above idle from the whole, with the idle profiles that are in the store."""
+    hints = {
+        name: list(given)
+        for name, given in (
+            ("bg_hints", settings.bg_hints),
+            ("target_hints", settings.target_hints),
+        )
+        if given
+    }
+    return make_isolator(settings.isolator, hints, None if store is None else StoredProfiles(store))
+
+
 @contextmanager
 def only_learner(settings: Settings) -> Iterator[None]:
     """Hold the data folder's learner lock: two learners would overwrite each other's checkpoints.
@@ -187,7 +204,12 @@ def make_worker(
     live: Live | None = None,
 ) -> Worker:
     """A learner of the partitions that it is given, going on from the checkpoints in the store."""
-    experts = pool(settings.experts)
+    # Read once: what a machine that is met later starts from must not depend on when that is.
+    experts = pool(
+        settings.experts,
+        isolator=isolator_of(settings, store),
+        priors=imported_priors(ModelStore(store)),
+    )
     return Worker(
         Parts(
             log=log,
@@ -208,12 +230,20 @@ def make_worker(
 def make_replay(
     settings: Settings, plan: Plan, log: Log, part: Store, stop: threading.Event
 ) -> Replay:
-    """The replay of that plan into a namespace's part of the store."""
+    """The replay of that plan into a namespace's part of the store.
+
+    Machines that it meets start from the models that are imported now, as live ones do.
+    """
+    live = store_of(settings)
     return Replay(
         plan,
         log,
         part,
-        pool(plan.experts),
+        pool(
+            plan.experts,
+            isolator=isolator_of(settings, live),
+            priors=imported_priors(ModelStore(live)),
+        ),
         commit_seconds=settings.commit_interval,
         stop=stop,
     )

@@ -78,7 +78,7 @@ class _Wanted:
                 among = ranked.get((self.source, output_type, group), ())
                 found = next(filter(self._fits, among), None)
                 if found is not None:
-                    best[output_type][group] = f"{OWN_TRAINER}_{found.number}"
+                    best[output_type][group] = f"{_trainer(found)}_{found.number}"
         return best
 
     def _fits(self, entry: Entry) -> bool:
@@ -97,9 +97,14 @@ def _passes(entry: Entry, wanted: Filter) -> bool:
     )
 
 
+def _trainer(entry: Entry) -> str:
+    """By what name the model is called; an imported one by its own trainer's."""
+    return entry.manifest.experts[0] if entry.manifest.key.imported else OWN_TRAINER
+
+
 def _rank(entries: Sequence[Entry]) -> Ranked:
     ranked: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda one: (one.transfer_error, one.digest)):
+    for entry in sorted(entries, key=lambda one: (one.transfer_error, one.tie)):
         key = entry.manifest.key
         place = canonical_source(key.source), key.output_type, key.feature_group
         ranked.setdefault(place, []).append(entry)

@@ -71,6 +71,9 @@ def _catalog_values(catalog: Catalog, now: float) -> Iterator[Values]:
     yield "wattstream_store_up", (), float(catalog.last_error is None)
     yield "wattstream_models", (), float(len(entries))
     for entry in entries:
+        # Imported models have no samples and no errors, and may be hundreds.
+        if entry.manifest.key.imported:
+            continue
         yield from _model_values(entry, now)
         index = catalog.indexes.get(entry.manifest.key.slug)
         if index is not None:

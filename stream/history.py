@@ -16,7 +16,8 @@ class Course(NamedTuple):
     """One model's way through a trace: T samples, W moments at which weights were looked at.
 
     ``seconds`` [T] since its first sample, ``measured`` and ``estimated`` [T, C] in watts,
-    ``moments`` [W] in seconds, ``weights`` [W, H, E, C].
+    ``moments`` [W] in seconds, ``weights`` [W, H, E, C]. ``drifts`` are the times of drifts, in
+    seconds, and the index of the component that showed each.
     """
 
     key: ModelKey
@@ -26,6 +27,7 @@ class Course(NamedTuple):
     estimated: Floats
     moments: Floats
     weights: Floats
+    drifts: list[tuple[float, int]]
 
 
 class History:
@@ -67,4 +69,5 @@ class History:
             np.array([one.estimated.mean(axis=0) for one in learned]),
             np.array([(at - start) / 1000 for at, _ in weights]),
             np.array([one for _, one in weights]),
+            [((one.at - start) / 1000, one.drift.component) for one in learned if one.drift],
         )

@@ -13,8 +13,10 @@ from typing import Final
 
 from estimator.arrays import State
 from estimator.errors import RecordError
+from estimator.isolation.hints import Hints
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.vocabulary import canonical_source
+from stream.background_rates import background_between, background_within
 from stream.gauge_track import MOST_WATTS
 from stream.join_nodes import Interval, Meter, Node, node_state, restored_node
 from stream.power_track import Track, track_for
@@ -37,9 +39,15 @@ _LONGEST_RATE_SECONDS: Final = 86_400.0
 
 
 class Join:
-    """The join's state for one partition: each node's last counters, meters, waiting intervals."""
+    """The join's state for one partition: each node's last counters, meters, waiting intervals.
 
-    def __init__(self, lateness_seconds: float = LATENESS_SECONDS) -> None:
+    With ``hints`` samples also have the rates of the workloads that these name.
+    """
+
+    def __init__(
+        self, lateness_seconds: float = LATENESS_SECONDS, hints: Hints | None = None
+    ) -> None:
+        self._hints = hints
         self._lateness_ms = round(lateness_seconds * 1000)
         self._nodes: dict[str, Node] = {}
         self._records = 0
@@ -141,7 +149,9 @@ class Join:
     def _rated(self, record: UsageRecord) -> list[Interval]:
         features, rates = rates_within(record)
         start = record.at - round((record.interval or 0.0) * 1000)
-        return [Interval(start, record.at, features, rates, None, None)]
+        hints = self._hints
+        background = None if hints is None else background_within(record, features, hints)
+        return [Interval(start, record.at, features, rates, None, None, background)]
 
     def _counted(self, node: Node, record: UsageRecord) -> list[Interval]:
         last = node.usage
@@ -159,7 +169,9 @@ class Join:
         if found is None:
             self.counts["reset"] += 1
             return []
-        return [Interval(before.at, after.at, *found, before, after)]
+        hints = self._hints
+        background = None if hints is None else background_between(before, after, found[0], hints)
+        return [Interval(before.at, after.at, *found, before, after, background)]
 
     def _split(self, node: Node, now: Reading) -> list[Interval]:
         """Put a reading that came out of order where it belongs, if nobody has learned that yet."""
@@ -297,4 +309,5 @@ def _sample(
         interval.rates,
         track.components,
         watts,
+        interval.background,
     )

@@ -22,6 +22,7 @@ class Interval(NamedTuple):
     rates: Floats
     before: Reading | None
     after: Reading | None
+    background: Floats | None = None
 
 
 class Meter:
@@ -80,6 +81,7 @@ def _interval_state(interval: Interval) -> State:
         "rates": interval.rates,
         "before": None if interval.before is None else interval.before.state(),
         "after": None if interval.after is None else interval.after.state(),
+        "background": interval.background,
     }
 
 
@@ -92,6 +94,7 @@ def _restored_interval(state: State) -> Interval:
         state["rates"],
         None if before is None else restore_reading(before),
         None if after is None else restore_reading(after),
+        state.get("background"),
     )
 
 

@@ -15,11 +15,14 @@ import estimator.batch as learned
 from estimator.arrays import Floats, State
 from estimator.drift import Detection, Drift
 from estimator.errors import MisuseError
+from estimator.isolation.isolator import Isolator
 from estimator.machine import MachineSpec
 from estimator.model import BankMaker, PowerModel
 from estimator.model_key import ModelKey
+from estimator.priors import Priors
 from estimator.strangers import Stranger
-from estimator.vocabulary import ABS_POWER
+from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
+from stream.dynamic import isolated
 from stream.holdout import Nodes
 from stream.rounds import Round
 from stream.sample import Sample
@@ -32,14 +35,19 @@ _MOST_ROWS: Final = 2048
 
 
 class Pool(NamedTuple):
-    """What models are made of: feature groups, and the banks of experts by name."""
+    """What models are made of: feature groups, the banks of experts by name, isolator, priors."""
 
     groups: Mapping[str, tuple[str, ...]]
     banks: Mapping[str, BankMaker]
+    isolator: Isolator | None = None
+    priors: Priors | None = None
 
 
 class Learned(NamedTuple):
-    """One round as one model met it: what it said of each sample before it learned them."""
+    """One round as one model met it: what it said of each sample before it learned them.
+
+    ``drift`` is what the round's errors were the sign of, if they were.
+    """
 
     key: ModelKey
     components: tuple[str, ...]
@@ -47,6 +55,7 @@ class Learned(NamedTuple):
     at: int
     estimated: Floats
     measured: Floats
+    drift: Detection | None = None
 
 
 Observer = Callable[[Learned], None]
@@ -82,6 +91,16 @@ def _say(drift: Detection, key: ModelKey, model: PowerModel) -> None:
     )
 
 
+class _Alike(NamedTuple):
+    """Those samples of a round of some node type and energy source that report alike."""
+
+    place: tuple[str, str]
+    features: tuple[str, ...]
+    components: tuple[str, ...]
+    nodes: list[str]
+    at: int
+
+
 class Learner:
     """All models of a shard, and the rounds under way.
 
@@ -98,6 +117,11 @@ class Learner:
         self._waiting: dict[int, list[_Waiting]] = {}
         self.machines: dict[str, MachineSpec] = {}
         self.counts: Counter[str] = Counter()
+
+    @property
+    def isolator(self) -> Isolator | None:
+        """What tells power above idle from the whole; None: there is AbsPower only."""
+        return self._pool.isolator
 
     @property
     def models(self) -> dict[ModelKey, PowerModel]:
@@ -130,7 +154,6 @@ class Learner:
         self.catch_up()
 
     def _learn_round(self, place: tuple[str, str], over: Round) -> None:
-        node_type, source = place
         # Nodes of one type mostly report alike: then there is one part, as long as the round.
         roles = self._nodes.setdefault(place, Nodes()).roles(over.samples)
         parts: dict[_Part, list[Sample]] = {}
@@ -143,18 +166,48 @@ class Learner:
             rates = np.concatenate([sample.rates for sample in samples])
             rates = rates.reshape(len(samples), -1)
             watts = np.array([sample.watts for sample in samples])
-            for group, columns in self._groups_of(features):
-                key = ModelKey(node_type, source, ABS_POWER, group)
-                if role is None:
-                    model = self._model(key, [features[column] for column in columns], components)
-                else:
-                    model = self._models.get(key)
-                if model is None or model.components != components:
-                    self.counts["incomplete"] += len(samples) if role is None else 0
-                    continue
-                nodes = [sample.node for sample in samples]
-                batch = learned.Round(rates[:, columns], watts, at)
-                self._wait(_Waiting(model, key, nodes, batch, role))
+            nodes = [sample.node for sample in samples]
+            alike = _Alike(place, features, components, nodes, at)
+            isolator = self.isolator
+            if role is None and isolator is not None and isolator.hints is not None:
+                self._isolate(alike, samples)
+            self._teach(alike, ABS_POWER, rates, watts, role)
+
+    def _teach(
+        self,
+        part: _Alike,
+        output: OutputType,
+        rates: Floats,
+        watts: Floats,
+        role: Stranger | None = None,
+    ) -> None:
+        """Have the models of that output type wait for their turn with a part of a round."""
+        for group, columns in self._groups_of(part.features):
+            key = ModelKey(*part.place, output, group)
+            if role is None:
+                features = [part.features[column] for column in columns]
+                model = self._model(key, features, part.components)
+            else:
+                model = self._models.get(key)
+            if model is None or model.components != part.components:
+                self.counts["incomplete"] += len(part.nodes) if role is None else 0
+                continue
+            over = learned.Round(rates[:, columns], watts, part.at)
+            self._wait(_Waiting(model, key, part.nodes, over, role))
+
+    def _isolate(self, part: _Alike, samples: Sequence[Sample]) -> None:
+        """Teach DynPower what is above the background, by the AbsPower models as they are now."""
+        models = []
+        for group, columns in self._groups_of(part.features):
+            model = self._models.get(ModelKey(*part.place, ABS_POWER, group))
+            if model is not None and model.components == part.components:
+                if queue := self._waiting.get(id(model)):
+                    self._learn_waiting(queue)
+                models.append((model, columns))
+        found = isolated(part.features, samples, models)
+        if found is not None:
+            nodes = [part.nodes[place] for place in found.kept]
+            self._teach(part._replace(nodes=nodes), DYN_POWER, found.target, found.watts)
 
     def _wait(self, over: _Waiting) -> None:
         waiting = self._waiting.setdefault(id(over.model), [])
@@ -176,9 +229,11 @@ class Learner:
         model = waiting[0].model
         watched = self._observer is not None
         rounds = [over.batch for over in waiting if over.stranger is None]
+        shown = waiting[0].key.output_type == ABS_POWER
         lessons = deque(model.lessons(rounds, complete=watched) if rounds else ())
         for over in waiting:
             rows, watts, at = over.batch
+            drift = None
             if over.stranger is None:
                 estimated, _, drift = lessons.popleft()
                 if drift is not None:
@@ -189,9 +244,9 @@ class Learner:
                 estimated = None
                 if asked is not None:
                     estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
-            if self._observer is not None and estimated is not None:
+            if shown and self._observer is not None and estimated is not None:
                 self._observer(
-                    Learned(over.key, model.components, over.nodes, at, estimated, watts)
+                    Learned(over.key, model.components, over.nodes, at, estimated, watts, drift)
                 )
 
     def _groups_of(self, features: tuple[str, ...]) -> list[tuple[str, Sequence[int]]]:
@@ -221,21 +276,52 @@ class Learner:
             self.counts["restarted_models"] += 1
             model = None
         if model is None:
-            model = self._models[key] = PowerModel(features, components, self._pool.banks)
+            model = self._models[key] = self._new(key, features, components)
         return model
+
+    def _new(
+        self, key: ModelKey, features: Sequence[str], components: tuple[str, ...]
+    ) -> PowerModel:
+        """A model that starts from the most similar machine's imported one, or from nothing."""
+        model = self._empty(key, features, components)
+        priors = self._pool.priors
+        if priors is not None:
+            machine = self.machines[key.node_type]
+            prior = priors.prior(key, machine, features, components)
+            if prior is not None:
+                model.start_from(prior)
+        return model
+
+    def _empty(
+        self, key: ModelKey, features: Sequence[str], components: Sequence[str]
+    ) -> PowerModel:
+        above = key.output_type == DYN_POWER
+        return PowerModel(features, components, self._pool.banks, above_idle=above)
+
+    @property
+    def _isolates(self) -> str:
+        """How the samples of DynPower's models are isolated; empty if none are learned."""
+        isolator = self.isolator
+        return "" if isolator is None or isolator.hints is None else isolator.word
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next sample."""
         return {
             "counts": dict(self.counts),
             "rounds": [[*place, current.state()] for place, current in self._rounds.items()],
+            "isolates": self._isolates,
             "nodes": [[*place, nodes.state()] for place, nodes in self._nodes.items()],
             **self._models_state(PowerModel.state),
         }
 
     def present(self) -> State:
         """What others need of the models to merge them: a state without what is under way."""
-        return {"counts": {}, "rounds": [], **self._models_state(PowerModel.present)}
+        return {
+            "counts": {},
+            "rounds": [],
+            "isolates": self._isolates,
+            **self._models_state(PowerModel.present),
+        }
 
     def _models_state(self, state_of: Callable[[PowerModel], State]) -> State:
         return {
@@ -271,6 +357,9 @@ class Learner:
                     f"experts are {', '.join(self._pool.banks)}, and the checkpoint has "
                     f"{', '.join(banks)}: name the same, or learn anew in another data folder"
                 )
-            model = PowerModel(saved["features"], saved["components"], self._pool.banks)
+            key = ModelKey(**saved["key"])
+            if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
+                continue  # It learned what is above another background: it begins anew.
+            model = self._empty(key, saved["features"], saved["components"])
             model.restore(saved["model"])
-            self._models[ModelKey(**saved["key"])] = model
+            self._models[key] = model

@@ -21,7 +21,7 @@ _SHOWN_HORIZON = 2
 
 
 def plot(course: Course, path: Path, title: str) -> None:
-    """Draw measured and estimated watts, errors by the model's age, and weights over time.
+    """Draw measured and estimated watts with drifts, errors by model age, and weights over time.
 
     The form is that of the file's name (png, svg, pdf). Raises ``MisuseError`` if matplotlib is
     not there or the file cannot be written.
@@ -55,10 +55,14 @@ def _draw_watts(axes: Axes, course: Course, component: int) -> None:
         color="#d1495b",
         label="estimated before it was learned",
     )
+    drifts = [seconds / 60 for seconds, showed in course.drifts if showed == component]
+    for number, at in enumerate(drifts):
+        label = "drift" if number == 0 else None
+        axes.axvline(at, color="#2e6f9e", lw=1.2, linestyle="--", label=label)
     axes.set(ylabel=f"{course.model.components[component]}, W", xlabel="minutes")
     axes.margins(x=0)
     axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small"
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize="small"
     )
 
 

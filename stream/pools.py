@@ -7,7 +7,9 @@ from functools import partial
 from typing import Final
 
 from estimator.errors import MisuseError
+from estimator.isolation.isolator import Isolator
 from estimator.model import BankMaker
+from estimator.priors import Priors
 from estimator.regressors.bank import Bank
 from estimator.regressors.curves import CurveBank
 from estimator.regressors.neighbours import NeighbourBank
@@ -42,11 +44,16 @@ DEFAULT_BANKS: Final = ("ridge", "neighbours")
 def pool(
     banks: Sequence[str] = DEFAULT_BANKS,
     groups: Mapping[str, tuple[str, ...]] = FEATURE_GROUPS,
+    isolator: Isolator | None = None,
+    priors: Priors | None = None,
 ) -> Pool:
-    """The pool of these banks for these feature groups; ``MisuseError`` for unknown banks."""
+    """The pool of these banks for these feature groups; ``MisuseError`` for unknown banks.
+
+    Without an isolator there are models of AbsPower only; without priors all start from nothing.
+    """
     if not set(banks) - {"curves"}:  # which has no expert
         raise MisuseError("at least one expert is needed")
-    return Pool(groups, {name: _maker(name) for name in banks})
+    return Pool(groups, {name: _maker(name) for name in banks}, isolator, priors)
 
 
 def _maker(name: str) -> BankMaker:

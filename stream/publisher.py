@@ -17,6 +17,7 @@ from estimator.model_store import ModelStore
 from estimator.recent_samples import Samples, together
 from estimator.scoring import as_json
 from estimator.vocabulary import HORIZONS
+from stream.dynamic import dynamic_of
 from stream.gate import MARGIN, Gate
 from stream.learner import Learner
 
@@ -161,7 +162,10 @@ class Publisher:
             }
             artifact = artifact_of(key, machine, model, offsets)
             if artifact is not None:
-                made += self._put(artifact, together([model.noted for model in models]))
+                noted = together([model.noted for model in models])
+                made += self._put(artifact, noted)
+                above = dynamic_of(owners[0].learner.isolator, artifact, model, noted)
+                made += above is not None and self._put(*above)
             self._published[key] = samples
         return made
 

@@ -30,6 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     margin: float | None = None
     lateness: float
     experts: tuple[str, ...]
+    isolator: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
     experts: list[str]
     spans: dict[str, tuple[int, int]]
     deleted_before: int | None = None
+    isolator: str | None = None
 
     @property
     def offsets(self) -> dict[TopicPartition, Span]:
@@ -130,6 +132,7 @@ def check_same(plan: Plan, asked: Asked, now: float) -> None:
         ("--margin", asked.margin, margin),
         ("lateness", asked.lateness, plan.lateness),
         ("experts", list(asked.experts), plan.experts),
+        ("isolator", asked.isolator if plan.isolator else None, plan.isolator),
     )
     for flag, given, there in others:
         if given is not None and given != there:
@@ -146,4 +149,6 @@ def _other(flag: str, given: str, there: str) -> MisuseError:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(value) or "all"
+    if isinstance(value, str):
+        return value
     return f"{value:g}"

@@ -47,6 +47,7 @@ def make_plan(log: Log, asked: Asked, now: float) -> Plan:
         margin=margin if math.isfinite(margin) else None,
         lateness=asked.lateness,
         experts=list(asked.experts),
+        isolator=asked.isolator,
         spans={
             f"{where.topic}/{where.partition}": (starts[where], max(starts[where], end))
             for where, end in ends.items()

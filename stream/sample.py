@@ -12,7 +12,8 @@ class Sample(NamedTuple):
     """Rates and mean watts of a node from ``start`` to ``end`` (Unix ms).
 
     ``rates`` [F] go with ``features``, ``watts`` with ``components``; both are sorted the same way
-    for all nodes that report the same.
+    for all nodes that report the same. ``background`` [F] is what of the rates was used by
+    workloads that somebody has named as such; None where nobody has.
     """
 
     node: str
@@ -24,3 +25,4 @@ class Sample(NamedTuple):
     rates: Floats
     components: tuple[str, ...]
     watts: tuple[float, ...]
+    background: Floats | None = None

@@ -49,7 +49,7 @@ class Shard:
     ) -> None:
         self.partition = partition
         self.positions = {USAGE_TOPIC: 0, POWER_TOPIC: 0}
-        self.join = Join(lateness_seconds)
+        self.join = Join(lateness_seconds, pool.isolator.hints if pool.isolator else None)
         self.learner = Learner(pool, observer)
         self.counts: Counter[str] = Counter()
         self._dead_letter = dead_letter

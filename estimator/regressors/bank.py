@@ -10,6 +10,7 @@ from estimator.batch import Batch
 from estimator.chunks import Chunks
 from estimator.frozen import FrozenExperts
 from estimator.kepler_curves import Curve
+from estimator.prior import Prior
 
 
 class Bank(Protocol):
@@ -90,6 +91,10 @@ class LineMaker(Protocol):
         """Bias [C] up to ``ceiling_bias`` [C], weights [F, C], scales [F]."""
         ...
 
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats]:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]."""
+        ...
+
 
 @runtime_checkable
 class CurveMaker(Protocol):
@@ -97,4 +102,13 @@ class CurveMaker(Protocol):
 
     def curves(self, greatest_at_rest: Floats) -> dict[str, list[Curve]]:
         """By trainer a curve of each component, at rest at most ``greatest_at_rest`` [C] watts."""
+        ...
+
+
+@runtime_checkable
+class Starter(Protocol):
+    """A bank that can start from what is known of another machine."""
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from the prior, having learned nothing."""
         ...

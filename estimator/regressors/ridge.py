@@ -7,10 +7,12 @@ import numpy as np
 from estimator.arrays import Floats, State
 from estimator.batch import Batch, Round
 from estimator.frozen import FrozenPolynomials
+from estimator.prior import Prior
 from estimator.regressors.bank import Bank
 from estimator.regressors.level import Level
 from estimator.regressors.moments import Moments, Solved
 from estimator.regressors.nonnegative import bounded_least_squares
+from estimator.regressors.prior_moments import start_from
 
 HALF_LIVES_SECONDS = (40.0, 300.0, 1800.0)
 PENALTY = 1e-4
@@ -37,6 +39,10 @@ class RidgeBank:
         self._level = Level(components)
         longest = half_lives_seconds[self._longest]
         self.names = (*(f"ridge-{life:g}s" for life in half_lives_seconds), f"level-{longest:g}s")
+
+    def start_from(self, prior: Prior) -> None:
+        """Start from another machine's power, having learned nothing."""
+        start_from(self._moments, prior)
 
     def learn_rounds(self, batch: Batch) -> list[FrozenPolynomials]:
         """Learn the rounds one after the other; what the regressions would say after each."""
@@ -100,15 +106,30 @@ class RidgeBank:
         Watts = bias + sum of weights * rate / scales, none of them negative. Kepler fetches
         weights once and keeps them, so the line is that of the longest memory.
         """
+        a, b = self._linear_sums()
+        greatest = np.full(b.shape, np.inf)
+        greatest[0] = np.maximum(ceiling_bias, 0.0)
+        found = bounded_least_squares(a, b, greatest)
+        return found[0], found[1:], self._moments.frozen_scales()
+
+    def lines_above(self, level: Floats) -> tuple[Floats, Floats]:
+        """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F].
+
+        The same sums say it: a level less in what was measured is that many times the sum of a
+        term less in its b. What has no bias may be applied to each workload: it adds up.
+        """
+        a, b = self._linear_sums()
+        above = b[1:] - a[1:, :1] * level
+        found = bounded_least_squares(a[1:, 1:], above, np.full(above.shape, np.inf))
+        return found, self._moments.frozen_scales()
+
+    def _linear_sums(self) -> tuple[Floats, Floats]:
+        """A with the penalty, [1 + F, 1 + F], and b [1 + F, C] of the longest memory."""
         moments, longest = self._moments, int(np.argmax(self._moments.half_lives))
         linear = moments.expansion.linear_terms
         a = moments.a[longest, :linear, :linear].copy()
         a[np.arange(1, linear), np.arange(1, linear)] += self._penalty * a[0, 0]
-        b = moments.b[longest, :linear]
-        greatest = np.full(b.shape, np.inf)
-        greatest[0] = np.maximum(ceiling_bias, 0.0)
-        found = bounded_least_squares(a, b, greatest)
-        return found[0], found[1:], moments.frozen_scales()
+        return a, moments.b[longest, :linear]
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit."""

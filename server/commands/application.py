@@ -30,6 +30,7 @@ def make() -> typer.Typer:
         evaluate,
         learn,
         models,
+        profile,
         replay,
         serve,
         topics,
@@ -45,7 +46,9 @@ def make() -> typer.Typer:
     )
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
-    for module in (up, collect, learn, serve, estimate, evaluate, replay, ask, models, topics):
+    for module in (
+        *(up, collect, learn, serve, estimate, evaluate, replay, profile, ask, models, topics),
+    ):
         name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
         if parts is None:
             app.command(name)(_command(module.run, module.SETTINGS, rows))

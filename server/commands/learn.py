@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import KAFKA_SETTINGS, Settings
+from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
 from server.commands.running import INTERRUPTED, learn_once, learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ SETTINGS = (
     "lateness",
     "commit_interval",
     "experts",
+    "initial_pipeline_url",
+    *ISOLATION_SETTINGS,
     "learner",
     "session_timeout",
     "version_margin",
@@ -39,6 +41,8 @@ def run(
     ] = False,
 ) -> int:
     """Learn from the log, checkpoint, and publish models to the store."""
+    from estimator.importing import import_at_start
+    from estimator.model_store import ModelStore
     from server import assembly
     from server.side_app import shown
     from server.watching import Watcher
@@ -55,6 +59,7 @@ def run(
             return 0
         membership = parts.enter_context(assembly.joined(settings, log))
         store = assembly.store_of(settings)
+        import_at_start(ModelStore(store), settings.initial_pipeline_url)
         worker = watcher.worker = assembly.make_worker(settings, log, store, stop, membership)
         if once:
             if not learn_once(worker, stop):

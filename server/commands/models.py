@@ -10,6 +10,7 @@ import typer
 
 from estimator.settings import Settings
 from server.commands import models_versions
+from server.commands.models_import import import_
 from server.commands.output import print_json, print_table, watts
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ def run(
     for index in indexes.values():
         current, state = index.served, _state(index)
         key, when = index.key, datetime.fromtimestamp(current.at / 1000, tz=UTC)
-        for component, errors in current.errors.items():
+        until = f"imported: {key.imported}" if key.imported else f"{when:%Y-%m-%d %H:%M:%S}"
+        for component in current.components:
+            errors = current.errors.get(component, {})
             found = [watts(errors.get(h, {}).get("mae")) for h in _ERRORS]
             head = [key.node_type, key.source, key.output_type, key.feature_group, component]
-            rows.append([*head, str(current.samples), *found, f"{when:%Y-%m-%d %H:%M:%S}", state])
+            rows.append([*head, str(current.samples), *found, until, state])
     columns = ["node type", "source", "output", "group", "component", "samples"]
     columns += [*_ERRORS.values(), "learned until (UTC)", "is"]
     print_table(columns, rows, f"{len(indexes)} models in {where}")
@@ -89,6 +92,7 @@ def promote(
 
 SUBCOMMANDS = {
     "promote": promote,
+    "import": import_,
     "history": models_versions.history,
     "diff": models_versions.diff,
     "rollback": models_versions.rollback,

@@ -11,7 +11,7 @@ import typer
 
 from estimator.errors import MisuseError
 from estimator.namespaces import check_namespace, in_namespace
-from estimator.settings import KAFKA_SETTINGS, Settings
+from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table
 from server.commands.pace import shown
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("data", "log", "store", "lateness", "commit_interval", "experts", *KAFKA_SETTINGS)
+SETTINGS = (
+    "data",
+    "log",
+    "store",
+    "lateness",
+    "commit_interval",
+    "experts",
+    *ISOLATION_SETTINGS,
+    *KAFKA_SETTINGS,
+)
 
 _KEY = ("node_type", "source", "output_type", "feature_group")
 
@@ -74,6 +83,7 @@ def run(
         margin=margin,
         lateness=settings.lateness,
         experts=settings.experts,
+        isolator=assembly.isolator_of(settings).word,
     )
     pool(settings.experts)  # Before anything is kept: a wrong word must leave no trace.
     now = time.time()

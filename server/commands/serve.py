@@ -9,12 +9,13 @@ from server.commands.running import stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("data", "store", "listen", "refresh_interval")
+SETTINGS = ("data", "store", "listen", "refresh_interval", "initial_pipeline_url")
 
 
 def run(settings: Settings) -> int:
     """Serve the store's models by HTTP to Kepler, estimators, Prometheus and people."""
     from estimator.catalog import Catalog
+    from estimator.importing import import_at_start
     from estimator.model_store import ModelStore
     from estimator.store import open_store
     from server.app import make_app
@@ -24,5 +25,6 @@ def run(settings: Settings) -> int:
     app = make_app(Catalog(models), models, refresh_seconds=settings.refresh_interval)
     with stopped_by_signals() as stop, HttpServer(app, *settings.address) as server:
         _log.info("serving %s at %s/", settings.store_url, server.url)
+        import_at_start(models, settings.initial_pipeline_url)
         wait(stop)
     return 0

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import KAFKA_SETTINGS, Settings
+from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -34,11 +34,13 @@ SETTINGS = (
     "lateness",
     "commit_interval",
     "experts",
+    *ISOLATION_SETTINGS,
     "refresh_interval",
     "imported",
     "socket_owner",
     "socket_group",
     "metrics_port",
+    "initial_pipeline_url",
     "learner",
     "session_timeout",
     "version_margin",
@@ -56,6 +58,7 @@ def run(
 ) -> int:
     """Start everything here: sources, log, learner, model server and estimator."""
     from estimator.catalog import Catalog
+    from estimator.importing import import_at_start
     from estimator.model_store import ModelStore
     from server import assembly
     from server.app import make_app
@@ -86,6 +89,8 @@ def run(
         _log.info("the page is at %s/, power is answered at %s", server.url, settings.socket[0])
         if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
             return 0
+        # Before the learner: where a machine is met first, it starts from these.
+        import_at_start(models, settings.initial_pipeline_url)
         membership = parts.enter_context(assembly.joined(settings, log))
         worker = assembly.make_worker(settings, log, store, stop, membership, live)
         sources = named or assembly.sources_of(automatic(settings), settings, past)

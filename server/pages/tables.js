@@ -40,6 +40,7 @@ export class ModelsTable {
   set(models) {
     this.rows = models.flatMap((model) => model.components.map((component) => ({
       machine: model.key.node_type, source: model.key.source, output: model.key.output_type, group: model.key.feature_group,
+      imported: model.key.imported,
       component, samples: model.samples, at: model.at, slug: model.slug, digest: model.digest,
       errors: model.errors[component] ?? {},
     })));
@@ -64,8 +65,13 @@ export class ModelsTable {
     }
     this.body.replaceChildren(...shown.map((row) => element("tr", {},
       text("th", row.machine), text("td", row.source), text("td", row.output), text("td", row.group), text("td", row.component),
-      text("td", count(row.samples), "number"), text("td", `${age(Date.now() / 1000 - row.at / 1000)} ago`, "number"),
+      text("td", row.imported ? "–" : count(row.samples), "number"), this.#learned(row),
       ...ERRORS.map(([key]) => this.#error(row.errors[key])))));
+  }
+
+  #learned(row) {
+    if (row.imported) return element("td", {}, "imported ", element("span", { class: "soft" }, row.imported));
+    return text("td", `${age(Date.now() / 1000 - row.at / 1000)} ago`, "number");
   }
 
   #error(errors) {

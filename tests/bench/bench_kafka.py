@@ -31,7 +31,7 @@ from stream.log.kafka import KafkaLog
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
 from stream.merge import Merge
 from stream.outbox import Outbox
-from stream.pools import pool
+from stream.pools import DEFAULT_BANKS, pool
 from stream.publisher import Publisher
 from stream.records import (
     DEAD_TOPIC,
@@ -47,6 +47,7 @@ from tests.kafka.broker import Broker, free_ports
 from tests.kafka.jars import MissingToolError
 
 LIMIT = 5000.0
+"""Samples a second of processor time, set for the ridges alone."""
 JOIN_LIMIT = 0.5
 FLEETS = ((10, 601), (100, 101), (1000, 11))
 """Nodes, and how often each is read; the place of a fleet is its partition."""
@@ -183,10 +184,10 @@ def _consume(log: KafkaLog, broker: Broker, folder: str, fleet: _Fleet) -> None:
             while left:
                 left -= sum(map(len, consumer.poll(1000, POLLED).values()))
 
-    def learn() -> None:
+    def learn(experts: Sequence[str]) -> None:
         parts = Parts(
             log=log,
-            pool=pool(),
+            pool=pool(experts),
             checkpoints=Checkpoints(store, f"bench-{time.monotonic_ns()}"),
             publisher=Publisher(ModelStore(store)),
             dead_letter=DeadLetters(log).send,
@@ -202,12 +203,16 @@ def _consume(log: KafkaLog, broker: Broker, folder: str, fleet: _Fleet) -> None:
         "poll": lambda: sum(map(len, _polled(log, fleet))),
         "poll, msgspec alone": lambda: _decode_all(log, fleet),
         f"poll, decode, join (limit {JOIN_LIMIT})": lambda: _join_all(log, fleet),
-        "poll to learned and checkpointed": learn,
+        "to the checkpoint, ridges alone": lambda: learn(("ridge",)),
+        "to the checkpoint, default experts": lambda: learn(DEFAULT_BANKS),
     }
-    learned = _compare(steps, fleet.messages, fleet.bytes)[-1]
-    wall, cpu = fleet.samples / learned.seconds, fleet.samples / learned.cpu_seconds
-    print(f"  learned: {wall:.0f} samples/s, {cpu:.0f} samples/s of processor time", end="")
-    print(f" ({cpu / LIMIT:.2f} of {LIMIT:.0f})", flush=True)
+    *_, ridges, experts = _compare(steps, fleet.messages, fleet.bytes)
+    for name, learned in (("ridges alone", ridges), ("default experts", experts)):
+        wall, cpu = fleet.samples / learned.seconds, fleet.samples / learned.cpu_seconds
+        print(
+            f"  learned, {name}: {wall:.0f} samples/s, {cpu:.0f} a second of processor time", end=""
+        )
+        print(f" ({cpu / LIMIT:.2f} of {LIMIT:.0f})", flush=True)
 
 
 def _batches(messages: list[Outgoing]) -> Iterator[list[Outgoing]]:

@@ -22,6 +22,7 @@ from server.commands import (
     evaluate,
     learn,
     models,
+    profile,
     replay,
     serve,
     topics,
@@ -33,7 +34,7 @@ FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
-    *(replay, ask, models, topics),
+    *(replay, profile, ask, models, topics),
 )
 NAMES: Final = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
 SUBCOMMANDS: Final = [

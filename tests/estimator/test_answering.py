@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,11 @@ import pytest
 
 from estimator.answering import Answerer
 from estimator.catalog import Entry, Query
+from estimator.isolation.lowered import lowered
 from estimator.machine import MachineSpec
+from estimator.regressors.bank import Bank
+from estimator.regressors.neighbours import NeighbourBank
+from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS
 from tests.estimator.served import AT_MS, MACHINE, Shelf, entry, plain_entry, power_request
 
@@ -221,3 +226,46 @@ def test_of_what_the_machine_cannot_measure_the_error_on_strangers_counts() -> N
         "rapl-sysfs": False,
         "acpi": True,
     }
+
+
+@pytest.mark.parametrize("age_seconds", HORIZONS)
+def test_dynamic_power_adds_up_at_every_horizon_also_of_curves(age_seconds: int) -> None:
+    """Within the rounding of an answer: half a milliwatt a row."""
+    features = ("bpf_cpu_time_ms", "cache_miss")
+    whole = entry(features=features, banks={"ridge": _ridge, "neighbours": _neighbours})
+    key = msgspec.structs.replace(whole.manifest.key, output_type="DynPower")
+    model = lowered(whole.model, whole.model.idle)
+    manifest = msgspec.structs.replace(whole.manifest, key=key)
+    above = msgspec.structs.replace(whole, manifest=manifest, model=model)
+    answerer = Answerer(Shelf(above), None, Clock(AT_MS / 1000 + age_seconds))
+    rng = np.random.default_rng(age_seconds)
+    for count in (1, 2, 9, 40):
+        rows = rng.uniform(0.0, 1.0, (count, 2)) * [9000.0 / count, 2e8 / count]
+        asked = np.vstack([rows, rows.sum(axis=0)])
+        answer = ask(
+            answerer, metrics=list(features), values=asked.tolist(), output_type="DynPower"
+        )
+        node = model.predict_many(asked[-1:], HORIZONS.index(age_seconds))[0]
+        for component, watts in zip(manifest.components, node.tolist(), strict=True):
+            shares = powers(answer)[component]
+            assert shares[-1] == pytest.approx(watts, abs=6e-4)
+            assert sum(shares[:-1]) == pytest.approx(shares[-1], abs=5e-4 * (count + 1))
+            assert min(shares) >= 0.0
+    # Nothing was done, so nothing was drawn; of one row as of several.
+    for zeros in ([[0, 0]], [[0, 0]] * 3):
+        answer = ask(answerer, metrics=list(features), values=zeros, output_type="DynPower")
+        assert {tuple(watts) for watts in powers(answer).values()} == {(0,) * len(zeros)}
+
+
+def test_one_row_of_a_dynpower_model_is_its_own() -> None:
+    shelf = Shelf(plain_entry(output_type="DynPower", idle_watts=0.0))
+    answer = ask(Answerer(shelf, None, Clock()), values=[[1024]], output_type="DynPower")
+    assert powers(answer)["package"] == [16.0]
+
+
+def _ridge(features: Sequence[str], components: Sequence[str]) -> Bank:
+    return RidgeBank(len(features), len(components))
+
+
+def _neighbours(features: Sequence[str], components: Sequence[str]) -> Bank:
+    return NeighbourBank(len(features), len(components))

@@ -224,7 +224,7 @@ def test_a_member_that_is_larger_than_it_says_is_refused() -> None:
         (lambda d: d["model"]["banks"][0].update(order=3), "order is 3"),
         (
             lambda d: d["model"]["banks"][0].update(kind="pickle"),
-            "kind is 'pickle', known are neighbours, poly",
+            "kind is 'pickle', known are curves, neighbours, poly",
         ),
         (lambda d: d["model"]["banks"][0].update(kind=["x"]), "kind is"),
         (lambda d: d["model"]["banks"].append({"kind": "trees"}), "banks.3 has"),

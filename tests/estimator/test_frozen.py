@@ -115,7 +115,9 @@ class TestTrees:
 
 
 def test_unknown_experts_are_refused() -> None:
-    with pytest.raises(DamagedError, match="'oracle', known are neighbours, polynomials, trees"):
+    with pytest.raises(
+        DamagedError, match="'oracle', known are curves, neighbours, polynomials, trees"
+    ):
         restore_experts({"kind": "oracle"})
     with pytest.raises(DamagedError, match="None"):
         restore_experts({})

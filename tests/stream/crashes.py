@@ -9,11 +9,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from estimator.isolation.choose import make_isolator
 from estimator.model_store import ModelStore
 from estimator.store import InMemoryStore, Store
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
+from stream.learner import Pool
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
 from stream.pools import pool
@@ -117,10 +119,15 @@ def log_of_all() -> MemoryLog:
     return filled_log(records(), PARTITIONS)
 
 
+def pool_of_all() -> Pool:
+    """Of all isolators the one that learns most: workloads "2" are its background."""
+    return pool(isolator=make_isolator("trainer", {"bg_hints": ["2"]}))
+
+
 def make_worker(log: Any, store: Any, clock: ManualClock, commit_seconds: float = 1e9) -> Worker:
     parts = Parts(
         log=log,
-        pool=pool(),
+        pool=pool_of_all(),
         checkpoints=Checkpoints(store, "g"),
         publisher=Publisher(ModelStore(store)),
         dead_letter=DeadLetters(log).send,

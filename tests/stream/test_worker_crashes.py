@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.store import InMemoryStore, Store
+from estimator.vocabulary import OUTPUT_TYPES
 from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.log.memory import MemoryLog
@@ -38,6 +39,7 @@ def test_the_stream_is_worth_the_test() -> None:
     totals: dict[str, int] = {}
     for shard in worker.shards.values():
         assert shard.learner.counts["samples"] > 30
+        assert {key.output_type for key in shard.learner.models} == set(OUTPUT_TYPES)
         for counted in (shard.counts, shard.join.counts):
             for name, count in counted.items():
                 totals[name] = totals.get(name, 0) + count

@@ -20,7 +20,6 @@ from stream.checkpoint import Checkpoints
 from stream.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Assignment, Reader, TopicPartition
-from stream.pools import pool
 from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC
 from stream.shared_models import SharedModels
@@ -34,6 +33,7 @@ from tests.stream.crashes import (
     Killed,
     clock_after,
     log_of_all,
+    pool_of_all,
     states,
     undisturbed,
 )
@@ -86,7 +86,7 @@ class Member:
 def worker_of(
     name: str, group: Group, log: Any, store: Any, clock: ManualClock, **more: Any
 ) -> tuple[Worker, Member]:
-    member, experts = Member(group, name), pool()
+    member, experts = Member(group, name), pool_of_all()
     parts: dict[str, Any] = {
         "log": log,
         "pool": experts,
@@ -380,7 +380,7 @@ def test_damaged_models_of_others_are_none() -> None:
     group.assign({0: "one", 1: "two"})
     learn_all(lives["two"].worker)
     assert lives["two"].worker.commit()
-    shared = SharedModels(store, "g", pool())
+    shared = SharedModels(store, "g", pool_of_all())
     found = shared.read(1)
     assert found is not None
     assert found.partition == 1
