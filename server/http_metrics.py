@@ -47,12 +47,20 @@ class HttpMetrics(Collector):
         self._duration = Histogram(
             DURATION.name, DURATION.help, DURATION.labels, registry=None, buckets=BOUNDS_SECONDS
         )
+        # To look them up by labels costs as much again as to count.
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, route: str, method: str, code: int, seconds: float) -> None:
         """Take in one answer."""
         known = method if method in _METHODS else OTHER
-        self._requests.labels(route, known, str(code)).inc()
-        self._duration.labels(route).observe(seconds)
+        outcome = (route, known, code)
+        series = self._series.get(outcome)
+        if series is None:
+            made = self._requests.labels(route, known, str(code)), self._duration.labels(route)
+            series = self._series[outcome] = made
+        requests, duration = series
+        requests.inc()
+        duration.observe(seconds)
 
     def describe(self) -> Iterable[Metric]:
         """The families without series."""
