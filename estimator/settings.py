@@ -86,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     experts: Annotated[
         tuple[str, ...],
         _help(
-            "Banks of experts in every model: `ridge`, `neighbours`, `linear`, `amf`, "
+            "Banks of experts in every model: `ridge`, `line`, `neighbours`, `linear`, `amf`, "
             "`river.PACKAGE.CLASS(ARGUMENTS)`; `curves` for Kepler"
         ),
     ] = ("ridge", "neighbours")
@@ -163,6 +163,30 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     buffer_records: Annotated[
         int, _help("Records of a live source that are kept while the log is away", ge=1, le=10**8)
     ] = 10_000
+    train_listen: Annotated[
+        str, _help("Address and port of the offline trainer", pattern=r"^(\[.*\]|[^:]+):\d{1,5}$")
+    ] = "127.0.0.1:8102"
+    train_body_mib: Annotated[
+        int, _help("MiB that a request to the trainer may have, unpacked", ge=1, le=65536)
+    ] = 512
+    train_memory_mib: Annotated[
+        int, _help("MiB of memory that one training run may take", ge=1, le=1 << 20)
+    ] = 1024
+    train_seconds: Annotated[
+        float, _help("Seconds that one training run may take", gt=0.0, le=604800.0)
+    ] = 3600.0
+    train_queue: Annotated[int, _help("Training runs that may wait", ge=1, le=1000)] = 4
+    train_keep: Annotated[
+        float, _help("Seconds for which a training run's result is kept", gt=0.0, le=2592000.0)
+    ] = 3600.0
+    token: Annotated[
+        str,
+        _help(
+            "Bearer token of whoever trains or writes by HTTP; empty: anybody (no flag)",
+            extra={_HIDDEN: True},
+        ),
+    ] = ""
+    token_file: Annotated[str, _help("File with that token, read again for each request")] = ""
     kafka_security_protocol: Annotated[
         str,
         _help("How Kafka is spoken to: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
@@ -230,8 +254,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _address(self.listen)
+
+    @property
+    def train_address(self) -> tuple[str, int]:
+        """Host and port that the offline trainer listens on."""
+        return _address(self.train_listen)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _secrets() -> frozenset[str]:

@@ -151,6 +151,15 @@ def only_replay(settings: Settings, namespace: str) -> Iterator[None]:
 
 
 @contextmanager
+def only_trainer(settings: Settings) -> Iterator[Path]:
+    """The folder of the trainer's runs, held: what another has left there is deleted."""
+    folder = data_folder(settings) / "training"
+    what = f"data folder {settings.data} has a trainer already"
+    with _only_holder(folder.with_suffix(".lock"), what, "choose another with --data"):
+        yield folder
+
+
+@contextmanager
 def _only_holder(path: Path, complaint: str, advice: str) -> Iterator[None]:
     with path.open("a+") as file:
         try:

@@ -24,12 +24,17 @@ def _ridge(features: Sequence[str], components: Sequence[str]) -> Bank:
     return RidgeBank(len(features), len(components))
 
 
+def _line(features: Sequence[str], components: Sequence[str]) -> Bank:
+    return RidgeBank(len(features), len(components), order=1)
+
+
 def _neighbours(features: Sequence[str], components: Sequence[str]) -> Bank:
     return NeighbourBank(len(features), len(components))
 
 
 BANKS: Final[Mapping[str, BankMaker]] = {
     "ridge": _ridge,
+    "line": _line,
     "neighbours": _neighbours,
     "linear": linear_bank,
     "amf": amf_bank,

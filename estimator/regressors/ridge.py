@@ -19,7 +19,7 @@ PENALTY = 1e-4
 
 
 class RidgeBank:
-    """A ridge regression of second order for every half-life.
+    """A ridge regression for every half-life, of second order unless ``order`` is 1.
 
     The longest remembering one is there a second time, raised or lowered by what it was lately
     wrong by (see `Level`): the shape of what the machine did for an hour, at the height of what it
@@ -32,13 +32,18 @@ class RidgeBank:
         components: int,
         half_lives_seconds: tuple[float, ...] = HALF_LIVES_SECONDS,
         penalty: float = PENALTY,
+        order: int = 2,
     ) -> None:
-        self._moments = Moments(features, components, half_lives_seconds, order=2)
+        self._moments = Moments(features, components, half_lives_seconds, order)
         self._penalty = penalty
         self._longest = int(np.argmax(half_lives_seconds))
         self._level = Level(components)
         longest = half_lives_seconds[self._longest]
-        self.names = (*(f"ridge-{life:g}s" for life in half_lives_seconds), f"level-{longest:g}s")
+        kind, level = ("line", "line-level") if order == 1 else ("ridge", "level")
+        self.names = (
+            *(f"{kind}-{life:g}s" for life in half_lives_seconds),
+            f"{level}-{longest:g}s",
+        )
 
     def start_from(self, prior: Prior) -> None:
         """Start from another machine's power, having learned nothing."""
@@ -54,7 +59,7 @@ class RidgeBank:
         terms = self._moments.expansion.expand(within / scales)
         levels = self._level.learn(batch, terms, solved.curves[:, self._longest])
         return [
-            FrozenPolynomials.of_terms(scales, terms, order=2)
+            FrozenPolynomials.of_terms(scales, terms, self._moments.order)
             for scales, terms in zip(solved.scales, self._terms(solved, levels), strict=True)
         ]
 
@@ -67,7 +72,7 @@ class RidgeBank:
         _, curves = self._moments.solve(self._penalty)
         solved = Solved(self._moments.frozen_scales()[None], curves[None])
         terms = self._terms(solved, self._level.watts[None])
-        return FrozenPolynomials.of_terms(solved.scales[0], terms[0], order=2)
+        return FrozenPolynomials.of_terms(solved.scales[0], terms[0], self._moments.order)
 
     def _terms(self, solved: Solved, levels: Floats) -> Floats:
         """All experts' coefficients [B, D, E, C]."""

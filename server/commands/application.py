@@ -34,6 +34,8 @@ def make() -> typer.Typer:
         replay,
         serve,
         topics,
+        train,
+        trainer,
         up,
     )
 
@@ -47,7 +49,8 @@ def make() -> typer.Typer:
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
     for module in (
-        *(up, collect, learn, serve, estimate, evaluate, replay, profile, ask, models, topics),
+        *(up, collect, learn, serve, estimate, evaluate, replay),
+        *(train, trainer, profile, ask, models, topics),
     ):
         name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
         if parts is None:

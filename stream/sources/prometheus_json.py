@@ -19,6 +19,7 @@ from stream.sources.kepler_mapping import (
     LABELS,
     NODE_LABELS,
     SERIES,
+    USAGE_SERIES,
     KeplerMapper,
     measures,
 )
@@ -30,6 +31,8 @@ BATCH_SCRAPES: Final = 256
 BATCH_POINTS: Final = 250_000
 """How many scrape times, and about how many values, a poll returns at most."""
 
+_NAME_LABELS: Final = ("container_id", "pod_name", "container_name", "container_namespace")
+"""What a container is called, in the order in which kepler-model-server puts it together."""
 _KEPT_LABELS: Final = frozenset((*LABELS, *NODE_LABELS, *TARGET_LABELS))
 
 
@@ -44,24 +47,30 @@ class PrometheusJsonSource:
     """Gives, for each time in the answer, the records that a scrape at that time would give.
 
     The nodes are those that the series' labels name, unless ``node`` names the only one. Series
-    may lack points, start late and end early. ``skipped`` counts values set aside. The answer is
-    a file, or what a file would hold, parsed; ``read_series`` says which formats it may have.
+    may lack points, start late and end early. ``skipped`` counts values set aside, ``points`` are
+    those that were read and ``polled`` those of them that records have been made of; ``names`` says
+    what containers are called, by their ids, from the first poll on. The answer is a file, or what
+    a file would hold, parsed or as it is; ``read_series`` says which formats it may have. Errors
+    call it ``shown``.
     """
 
     def __init__(
         self,
-        answer: Path | str | Mapping[str, Any],
+        answer: Path | str | Mapping[str, Any] | msgspec.Raw,
         node: str | None = None,
         machine: MachineSpec = UNKNOWN_MACHINE,
+        shown: str = "",
     ) -> None:
-        self._answer = answer if isinstance(answer, Mapping) else Path(answer)
-        self._shown = "Prometheus answer" if isinstance(answer, Mapping) else str(answer)
+        is_file = isinstance(answer, Path | str)
+        self._answer = Path(answer) if isinstance(answer, str) else answer
+        self._shown = shown or (str(answer) if is_file else "Prometheus answer")
         if isinstance(self._answer, Path) and not self._answer.is_file():
             raise MisuseError(f"{self._shown}: there is no such file")
         self._node = node
         self._machine = machine
         self._scrapes: Iterator[_Scrape] | None = None
-        self.skipped = 0
+        self.skipped = self.points = self.polled = 0
+        self.names: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -87,6 +96,7 @@ class PrometheusJsonSource:
             points += scrape.points
             if points >= BATCH_POINTS:
                 break
+        self.polled += points
         return batch if points else None
 
     def close(self) -> None:
@@ -94,14 +104,22 @@ class PrometheusJsonSource:
         self._scrapes = iter(())
 
     def _read(self) -> Iterator[_Scrape]:
-        table = read_series(self._bytes(), self._shown, SERIES, _kept)
-        self.skipped = table.skipped
+        table = read_series(self._bytes(), self._shown, SERIES, self._keep)
+        self.skipped, self.points = table.skipped, len(table.values)
         targets = find_targets(table, self._shown, self._node)
         mappers = [KeplerMapper(node, self._machine) for node in targets.nodes]
         return _scrapes(table, targets, mappers)
 
+    def _keep(self, name: str, labels: Mapping[str, str]) -> SeriesMeta | None:
+        identity = labels.get("container_id")
+        if identity and name in USAGE_SERIES and identity not in self.names:
+            self.names[identity] = "/".join(labels.get(label, "") for label in _NAME_LABELS)
+        return _kept(name, labels)
+
     def _bytes(self) -> bytes:
         try:
+            if isinstance(self._answer, msgspec.Raw):
+                return self._answer
             if isinstance(self._answer, Path):
                 return self._answer.read_bytes()
             return msgspec.json.encode(self._answer)

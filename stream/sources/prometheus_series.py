@@ -59,6 +59,8 @@ class _Answer(msgspec.Struct):
     error: str = ""
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _outer = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _answer = msgspec.json.Decoder(_Answer)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -91,7 +93,7 @@ def _raw_series(
     """Series with their place and, where the answer is by metric, their metric (if wanted)."""
     try:
         outer = _outer.decode(data)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise WattstreamError(f"{name}: {_where(data, error)}") from error
     lists: Mapping[str, msgspec.Raw] = outer if "status" not in outer else {"": _matrix(data, name)}
     for metric, raw in lists.items():
@@ -172,16 +174,19 @@ T = TypeVar("T")
 def _decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, name: str, place: str) -> T:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise WattstreamError(f"{name}: {place}: {error}") from error
 
 
-def _where(data: bytes, error: msgspec.DecodeError) -> str:
-    """What is wrong with the JSON, and in which line and column."""
+def _where(data: bytes, error: Exception) -> str:
+    """What is wrong with the JSON, and in which line and column if it cannot be parsed."""
     message = str(error)
     if isinstance(error, msgspec.ValidationError):
         return f"{message}: an object of metrics, or Prometheus' answer, is needed"
+    if not isinstance(error, msgspec.DecodeError):
+        return f"JSON is malformed: {message}"
     head, _, tail = message.partition(" (byte ")
+    data = bytes(data)  # of what may be a view
     offset = int(tail[:-1]) if tail[:-1].isdigit() else len(data)
     line = data.count(b"\n", 0, offset) + 1
     column = offset - data.rfind(b"\n", 0, offset)

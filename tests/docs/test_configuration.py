@@ -26,6 +26,8 @@ from server.commands import (
     replay,
     serve,
     topics,
+    train,
+    trainer,
     up,
 )
 from server.main import run
@@ -34,7 +36,7 @@ FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final[Sequence[ModuleType]] = (
     *(up, collect, learn, serve, estimate, evaluate),
-    *(replay, profile, ask, models, topics),
+    *(replay, train, trainer, profile, ask, models, topics),
 )
 NAMES: Final = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
 SUBCOMMANDS: Final = [

@@ -26,6 +26,19 @@ def test_names_its_experts_in_their_order() -> None:
     assert bank.freeze().predict_many(np.ones((5, 2))).shape == (5, len(bank.names), 1)
 
 
+def test_of_first_order_it_is_lines_and_nothing_else() -> None:
+    data = samples(1)
+    bank = RidgeBank(3, 2, order=1)
+    assert bank.names == ("line-40s", "line-300s", "line-1800s", "line-level-1800s")
+    for row, watts, at in zip(*data, strict=True):
+        bank.learn_many(row[None], watts[None], float(at))
+    low, high = data.rows.min(axis=0), data.rows.max(axis=0)
+    said = bank.freeze().predict_many(np.array([low, (low + high) / 2, high]))
+    np.testing.assert_allclose(said[1], (said[0] + said[2]) / 2, rtol=1e-9)
+    bias, weights, scales = bank.lines(np.full(2, np.inf))
+    assert (bias.shape, weights.shape, scales.shape) == ((2,), (3, 2), (3,))
+
+
 def test_experts_are_the_curves_of_their_sums() -> None:
     data = samples(1)
     said = learned(data).freeze().predict_many(data.rows)

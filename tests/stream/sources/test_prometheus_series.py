@@ -100,6 +100,12 @@ def test_bytes_that_are_no_text_say_where() -> None:
         )
 
 
+@pytest.mark.parametrize("data", [b'{"\xff": []}', b'{"a": ' + b"[" * 100_000])
+def test_what_no_decoder_can_take_is_an_error_like_any_other(data: bytes) -> None:
+    with pytest.raises(WattstreamError, match=r"^answer.json: JSON is malformed: "):
+        read_series(data, "answer.json", {"a"}, SeriesMeta)
+
+
 def test_what_is_not_wanted_is_not_read() -> None:
     table = table_of({"other": "whatever", "a": [series([[1, "1"]])]})
     assert points_of(table) == [(1000, 0, 1.0)]

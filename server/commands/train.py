@@ -1,0 +1,140 @@
+"""What the trainer does, without a server: models of one recorded Prometheus answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from estimator.errors import MisuseError, WattstreamError
+from estimator.settings import ISOLATION_SETTINGS, Settings
+from estimator.vocabulary import SOURCE_COMPONENTS
+from server.commands.errors_table import ERROR_COLUMNS, error_cells
+from server.commands.output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from server.training.request import TrainRequest
+
+_log = logging.getLogger(__name__)
+
+SETTINGS = ("experts", *ISOLATION_SETTINGS)
+
+
+def run(
+    settings: Settings,
+    file: Annotated[
+        Path, typer.Argument(help="What Prometheus answered, or a request to the trainer (JSON)")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Zip of the models; without: the name with .zip")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name; without: the file's")] = None,
+    energy_source: Annotated[
+        str | None, typer.Option(help="Energy sources to learn, separated by commas; else all")
+    ] = None,
+    trainers: Annotated[
+        str | None,
+        typer.Option(help="kepler-model-server's trainers or banks of experts, by commas"),
+    ] = None,
+    idle: Annotated[
+        Path | None,
+        typer.Option(help="What Prometheus answered of the same machine at rest, for isolators"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one object")] = False,
+) -> int:
+    """Learn models of a recorded Prometheus answer, and write them into a zip."""
+    from server.training.run import train
+    from stream.worker import relax_garbage_collection
+
+    relax_garbage_collection()
+    request = _request(settings, file, name, energy_source, trainers, idle)
+    with progress(f"learning {file}") as show:
+        trained = train(request, settings.experts, lambda done: show(round(done * 1000), 1000))
+    path = output or Path(f"{request.name}.zip")
+    path.write_bytes(trained.zip)
+    if json:
+        print_json(trained.report)
+    else:
+        _print(trained.report, path)
+    _log.info("to serve it: unzip -d FOLDER %s; wattstream estimate --store file:FOLDER", path)
+    return 0
+
+
+def _request(
+    settings: Settings,
+    file: Path,
+    name: str | None,
+    energy_source: str | None,
+    trainers: str | None,
+    idle: Path | None,
+) -> TrainRequest:
+    """What the file asks for, or what is to be asked of the answer in it; flags win."""
+    import msgspec
+
+    from server.training.request import TrainerSpec, TrainRequest, checked, decode_request
+
+    body = _body(file)
+    try:
+        is_request = "prom_response" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WattstreamError(f"{file}: {error}") from error
+    if is_request:
+        request = decode_request(body)
+    else:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:63]
+        request = TrainRequest(
+            name=stem or "models",
+            energy_source=",".join(SOURCE_COMPONENTS),
+            prom_response=msgspec.Raw(body),
+            trainer=TrainerSpec(isolator=settings.isolator, isolator_args=_hints(settings)),
+        )
+    spec: dict[str, Any] = {"abs_trainers": trainers, "dyn_trainers": trainers}
+    if idle is not None:
+        spec["idle_prom_response"] = msgspec.Raw(_body(idle))
+    changes: dict[str, Any] = {
+        "name": name,
+        "energy_source": energy_source,
+        "trainer": _changed(request.wanted, spec),
+    }
+    return checked(_changed(request, changes))
+
+
+def _changed(what: Any, changes: dict[str, Any]) -> Any:
+    """The struct with those changes that are not None."""
+    import msgspec
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    return msgspec.structs.replace(what, **given)
+
+
+def _hints(settings: Settings) -> dict[str, Any]:
+    given = {"bg_hints": settings.bg_hints, "target_hints": settings.target_hints}
+    return {name: list(hints) for name, hints in given.items() if hints}
+
+
+def _body(file: Path) -> bytes:
+    from server.training.mapped import mapped
+
+    try:
+        return mapped(file)
+    except OSError as error:
+        raise MisuseError(f"{file}: {error.strerror or error}") from error
+
+
+def _print(report: dict[str, Any], path: Path) -> None:
+    rows = [
+        [*(model[key] for key in _KEY), component, str(model["samples"]), *error_cells(errors)]
+        for model in report["models"]
+        for component, errors in model["components"].items()
+    ]
+    columns = ["node type", "source", "output", "group", "component", "samples", *ERROR_COLUMNS]
+    title = f"{report['name']}: next-sample errors, then served MAE in W by model age"
+    print_table(columns, rows, title)
+    sys.stdout.write(f"{report['samples']} samples, {len(report['models'])} models in {path}\n")
+
+
+_KEY = ("node_type", "source", "output_type", "feature_group")

@@ -1,0 +1,31 @@
+"""The offline trainer: models of what Prometheus recorded, by HTTP."""
+
+from __future__ import annotations
+
+import logging
+
+from estimator.settings import Settings
+from server.commands.running import stopped_by_signals, wait
+
+_log = logging.getLogger(__name__)
+
+SETTINGS = (
+    *("data", "experts", "train_listen", "train_body_mib", "train_memory_mib"),
+    *("train_seconds", "train_queue", "train_keep", "token", "token_file"),
+)
+
+
+def run(settings: Settings) -> int:
+    """Train models from recorded Prometheus answers that are posted to /train."""
+    from server import assembly
+    from server.http_server import HttpServer
+    from server.training.app import make_trainer
+
+    with (
+        stopped_by_signals() as stop,
+        assembly.only_trainer(settings) as folder,
+        HttpServer(make_trainer(settings, folder), *settings.train_address) as server,
+    ):
+        _log.info("training at %s/train", server.url)
+        wait(stop)
+    return 0

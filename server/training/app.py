@@ -1,0 +1,75 @@
+"""The offline trainer: one Starlette application made of what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Event
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from estimator.settings import Settings
+from server.errors import exception_handlers
+from server.health import HealthApi
+from server.last_status import LastStatus
+from server.metrics import MetricsApi
+from server.security import SecurityHeaders
+from server.status import ServerAlone
+from server.token import BearerToken
+from server.training.api import Check, TrainingApi
+from server.training.jobs import Jobs
+from server.training.metrics import TrainingCollector
+from server.training.process import ProcessRunner
+from server.training.run import check_request
+from server.training.upload import SILENT_SECONDS
+from stream.pools import pool
+
+
+def make_trainer(settings: Settings, folder: Path) -> Starlette:
+    """The trainer that the settings describe, with its runs in that folder."""
+    pool(settings.experts)  # Now, not when the first request comes.
+    runner = ProcessRunner(settings.experts, settings.train_memory_mib, settings.train_seconds)
+    jobs = Jobs(folder, runner, waiting=settings.train_queue, keep_seconds=settings.train_keep)
+    token, limit = BearerToken.of(settings), settings.train_body_mib << 20
+    return make_trainer_app(
+        jobs, lambda request: check_request(request, settings.experts), token, limit
+    )
+
+
+def make_trainer_app(
+    jobs: Jobs,
+    check: Check,
+    token: BearerToken,
+    limit: int,
+    silent_seconds: float = SILENT_SECONDS,
+) -> Starlette:
+    """The application that trains by these jobs; they run while it does.
+
+    ``app.state.stopping`` is an event that ends the waiting for runs.
+    """
+    stopping = Event()
+    parts = (
+        TrainingApi(jobs, check, token, limit, stopping, silent_seconds),
+        HealthApi(None, LastStatus(ServerAlone())),
+        MetricsApi(TrainingCollector(jobs)),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        jobs.__enter__()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(jobs.__exit__, None, None, None)
+
+    app = Starlette(
+        routes=[route for part in parts for route in part.routes()],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers=exception_handlers(),
+        lifespan=lifespan,
+    )
+    app.state.stopping = stopping
+    return app
