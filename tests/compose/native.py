@@ -39,8 +39,9 @@ class Native:
         }
         self.folder, self.sockets = folder, sockets
         self._others = services(given)
-        broker, controller, http, prometheus, *metrics = free_ports(4 + len(self.services))
+        broker, controller, http, trainer, prometheus, *metrics = free_ports(5 + len(self.services))
         self.http = f"http://127.0.0.1:{http}"
+        self.trainer = f"http://127.0.0.1:{trainer}"
         self.prometheus = f"http://127.0.0.1:{prometheus}"
         self._kafka = Broker(folder / "kafka", broker, controller)
         self._metrics = dict(zip(self.services, metrics, strict=True))
@@ -52,6 +53,9 @@ class Native:
             "server:8100": f"127.0.0.1:{http}",
             "0.0.0.0:8100": f"127.0.0.1:{http}",
             "127.0.0.1:8100": f"127.0.0.1:{http}",
+            "trainer:8102": f"127.0.0.1:{trainer}",
+            "0.0.0.0:8102": f"127.0.0.1:{trainer}",
+            "127.0.0.1:8102": f"127.0.0.1:{trainer}",
             "/var/lib/kafka/data": str(folder / "kafka" / "data"),
             "file:///store": f"file://{folder}/store",
             "/run/wattstream": str(sockets),

@@ -124,8 +124,8 @@ def test_an_expression_answers_with_data(prometheus: httpx.Client, expression: E
 def test_every_job_of_ours_is_scraped(prometheus: httpx.Client) -> None:
     up = _answer(prometheus, "up")
     assert {one["metric"]["job"] for one in up} == {
-        *(f"wattstream-{part}" for part in ("collector", "learner", "server", "estimator")),
-        "prometheus",
+        *(f"wattstream-{part}" for part in ("collector", "learner", "server", "trainer")),
+        *("wattstream-estimator", "prometheus"),
     }
     assert {one["value"][1] for one in up} == {"1"}
 

@@ -44,7 +44,7 @@ def test_the_schema_finds_a_mistake() -> None:
 def test_there_are_the_services_that_a_fleet_needs() -> None:
     found = [service for service in services({}).values() if not service.profiles]
     commands = [service.words[1] for service in found if service.is_built]
-    assert sorted(commands) == ["collect", "estimate", "learn", "learn", "serve"]
+    assert sorted(commands) == ["collect", "estimate", "learn", "learn", "serve", "trainer"]
     others = {service.name for service in found if not service.is_built}
     assert others == {"kafka", "prometheus", "grafana"}
 

@@ -31,13 +31,15 @@ RECORDED: Final = {rule["record"] for rule in rules() if "record" in rule}
 ALERTS_PAGE: Final = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
 DOCUMENTED: Final = {
     name
-    for page in ("metrics.md", "estimator.md")
+    for page in ("metrics.md", "estimator.md", "trainer.md")
     for name in re.findall(
         r"^\| `(wattstream_\w+)` \|", (ROOT / "docs" / page).read_text(), re.MULTILINE
     )
 }
-"""As both pages have it, which other tests hold to what is exported."""
+"""As these pages have it, which other tests hold to what is exported."""
 EXPRESSIONS: Final = expressions("1m")
+_PORTS: Final = {"serve": "8100", "trainer": "8102"}
+"""Of those that show their metrics where they answer all else."""
 
 
 def _where(expression: Expression) -> str:
@@ -129,7 +131,7 @@ def test_prometheus_scrapes_all_that_the_compose_file_starts() -> None:
     }
     for service in services({}).values():
         if service.is_built:
-            port = service.environment.get("WATTSTREAM_METRICS_PORT") or "8100"
+            port = _PORTS.get(service.words[1]) or service.environment["WATTSTREAM_METRICS_PORT"]
             assert f"{service.name}:{port}" in (asked if service.profiles else targets)
 
 
