@@ -121,6 +121,11 @@ def test_an_expression_answers_with_data(prometheus: httpx.Client, expression: E
     assert eventually(numbers, 60.0)
 
 
+def test_what_is_not_there_answers_nothing(prometheus: httpx.Client) -> None:
+    for text in ("wattstream_nothing > 0", "wattstream_models > 0 and wattstream_nothing == 0"):
+        assert _answer(prometheus, answered_always(text)) == []
+
+
 def test_every_job_of_ours_is_scraped(prometheus: httpx.Client) -> None:
     up = _answer(prometheus, "up")
     assert {one["metric"]["job"] for one in up} == {

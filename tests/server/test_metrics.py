@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 from server import http_metrics
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, Status
+from tests.compose.expressions import need_prometheus
 from tests.server.conftest import Serve
 from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
 
@@ -169,6 +171,18 @@ def test_every_name_follows_prometheus_conventions() -> None:
         assert re.fullmatch(r"wattstream_[a-z0-9_]+[a-z0-9]", family.name)
         assert family.help.endswith(".")
         assert not re.search(r"_(ms|kib|mib|milliwatts|percent)(_|$)", family.name)
+
+
+def test_promtool_has_nothing_to_say(serve: Serve) -> None:
+    need_prometheus()
+    client = serve(make_entry(), provider=FakeProvider(STATUS))
+    client.get("/metrics")  # of which the next one tells
+    page = client.get("/metrics").text
+    assert "wattstream_http_request_duration_seconds_bucket" in page
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> None:
