@@ -1,30 +1,27 @@
-"""Rules and dashboards as files: what promtool says of them, and that they name what there is."""
+"""Rules as files: what promtool says of them, and that all expressions name what there is."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.compose.expressions import (
-    DASHBOARDS,
     FOLDER,
     RULE_TESTS,
     RULES,
     Expression,
     answered_always,
-    dashboard,
     expressions,
     metrics_of,
     need_prometheus,
     rules,
     yaml,
 )
-from tests.compose.project import ROOT, filled, raw, services
+from tests.compose.project import ROOT, services
 
 ALERTS: Final = [rule for rule in rules() if "alert" in rule]
 RECORDED: Final = {rule["record"] for rule in rules() if "record" in rule}
@@ -133,74 +130,3 @@ def test_prometheus_scrapes_all_that_the_compose_file_starts() -> None:
         if service.is_built:
             port = _PORTS.get(service.words[1]) or service.environment["WATTSTREAM_METRICS_PORT"]
             assert f"{service.name}:{port}" in (asked if service.profiles else targets)
-
-
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_a_dashboard_is_whole(path: Path) -> None:
-    board = dashboard(path)
-    assert board["uid"].startswith("wattstream-")
-    assert "id" not in board  # which is the database's to give
-    ids = Counter(panel["id"] for panel in board["panels"])
-    assert set(ids.values()) == {1}
-    taken: Counter[tuple[int, int]] = Counter()
-    for panel in board["panels"]:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
-        for x in range(place["x"], place["x"] + place["w"]):
-            taken.update((x, y) for y in range(place["y"], place["y"] + place["h"]))
-        if panel["type"] == "row":
-            continue
-        assert panel["title"]
-        assert panel["description"].endswith((".", "1."))
-        assert panel["targets"]
-        refs = [target["refId"] for target in panel["targets"]]
-        assert len(set(refs)) == len(refs)
-        for one in (panel, *panel["targets"]):
-            assert one["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-    assert max(taken.values()) == 1, "panels overlap"
-
-
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_a_dashboard_uses_the_variables_that_it_has(path: Path) -> None:
-    board = dashboard(path)
-    have = {one["name"] for one in board["templating"]["list"]}
-    named = {
-        name
-        for text in re.findall(r"\"(?:expr|uid)\": \"(.*)\"", path.read_text())
-        for name in re.findall(r"\$\{?(\w+)", text)
-    }
-    assert named - {"__rate_interval"} == have
-
-
-def test_dashboards_link_to_each_other() -> None:
-    uids = {dashboard(path)["uid"] for path in DASHBOARDS}
-    assert len(uids) == len(DASHBOARDS) == 2
-    for path in DASHBOARDS:
-        (link,) = dashboard(path)["links"]
-        assert {link["url"].removeprefix("/d/"), dashboard(path)["uid"]} == uids
-
-
-def test_what_grafana_is_provisioned_with_is_mounted_where_it_looks() -> None:
-    grafana = raw()["services"]["grafana"]
-    mounted = dict(
-        filled(volume, {}).removesuffix(":ro").split(":") for volume in grafana["volumes"]
-    )
-    assert mounted["./grafana/provisioning"] == "/etc/grafana/provisioning"
-    provisioning = FOLDER / "grafana" / "provisioning"
-    (provider,) = yaml(provisioning / "dashboards" / "wattstream.yml")["providers"]
-    assert mounted["./grafana/dashboards"] == provider["options"]["path"]
-    (source,) = yaml(provisioning / "datasources" / "prometheus.yml")["datasources"]
-    assert source["url"] == "http://prometheus:9090"
-    assert source["type"] == "prometheus"
-    scrape = yaml(FOLDER / "prometheus" / "prometheus.yml")["global"]["scrape_interval"]
-    assert source["jsonData"]["timeInterval"] == scrape
-    for path in DASHBOARDS:
-        (chosen,) = (
-            one["current"]["value"]
-            for one in dashboard(path)["templating"]["list"]
-            if one["type"] == "datasource"
-        )
-        assert chosen == source["uid"]
-    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert home == f"{provider['options']['path']}/model-quality.json"
-    assert (FOLDER / "grafana" / "dashboards" / "model-quality.json").is_file()
