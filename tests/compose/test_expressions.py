@@ -95,7 +95,7 @@ def _work(native: Native, client: httpx.Client) -> None:
     for text in (
         "wattstream_model_transfer_mae_watts",
         'wattstream_model_r2_ratio{horizon_seconds="0"}',
-        'model:wattstream_model_mae_watts:avg_over_time1d{horizon_seconds="300"}',
+        'model:wattstream_model_mae_watts:max_avg_over_time1d{horizon_seconds="300"}',
         "rate(wattstream_estimator_request_duration_seconds_count[30s]) > 0",
         "rate(wattstream_learner_dropped_total[30s])",
     ):
