@@ -20,6 +20,7 @@ from server.artifact_bytes import ArtifactBytes
 from server.best_models import BestModels
 from server.errors import exception_handlers
 from server.health import HealthApi
+from server.http_metrics import CountRequests, HttpMetrics
 from server.kepler_api import KeplerApi
 from server.last_status import KEPT_SECONDS, LastStatus
 from server.limits import Limits
@@ -64,12 +65,13 @@ def make_app(
     artifacts = ArtifactBytes(models.artifact_bytes)
     last = LastStatus(provider or ServerAlone(), status_seconds)
     stopping = Event()
+    http_metrics = HttpMetrics()
     parts = (
         KeplerApi(catalog, artifacts),
         BestModels(catalog),
         ModelsApi(catalog, models, artifacts),
         HealthApi(catalog, last),
-        MetricsApi(WattstreamCollector(catalog, last, clock)),
+        MetricsApi(WattstreamCollector(catalog, last, clock), http_metrics),
         VersionsApi(models, Writers(token)),
         OverviewApi(catalog, last),
         VersionEvents(catalog, stopping),
@@ -87,9 +89,14 @@ def make_app(
         finally:
             await run_in_threadpool(refresher.stop)
 
+    routes = [route for part in parts for route in part.routes()]
     app = Starlette(
-        routes=[route for part in parts for route in part.routes()],
-        middleware=[Middleware(SecurityHeaders), Middleware(Limits, ENDLESS)],
+        routes=routes,
+        middleware=[
+            Middleware(CountRequests, metrics=http_metrics, routes=routes),
+            Middleware(SecurityHeaders),
+            Middleware(Limits, ENDLESS),
+        ],
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )

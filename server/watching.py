@@ -135,7 +135,7 @@ class Watcher:
             records=sum(shard.records for shard in shards),
             samples=sum(shard.samples for shard in shards),
             dropped=dict(dropped),
-            dead_letters=dict(dead_letters),
+            dead_letters=dict(+dead_letters),
             shards=shards,
             partitions=self._partitions(worker),
             fenced=worker.fenced,
@@ -171,9 +171,8 @@ def _shard_status(shard: Shard) -> ShardStatus:
         records=counts["usage_records"] + counts["power_records"],
         samples=samples,
         dropped=dropped,
-        dead_letters={
-            topic: counts[f"dead {topic}"] for topic in TOPICS if counts[f"dead {topic}"]
-        },
+        # With those of none, so that the first to come is seen to have come.
+        dead_letters={topic: counts[f"dead {topic}"] for topic in TOPICS},
         drifts=tuple(
             DriftStatus(key, drift.count, None if drift.last is None else drift.last.at / 1000)
             for key, drift in shard.learner.drifts()
