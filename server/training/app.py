@@ -26,6 +26,7 @@ from server.training.metrics import TrainingCollector
 from server.training.process import ProcessRunner
 from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
+from server.writing import Writers
 from stream.pools import pool
 
 
@@ -53,7 +54,7 @@ def make_trainer_app(
     """
     stopping, http_metrics = Event(), HttpMetrics()
     parts = (
-        TrainingApi(jobs, check, token, limit, stopping, silent_seconds),
+        TrainingApi(jobs, check, Writers(token), limit, stopping, silent_seconds),
         HealthApi(None, LastStatus(ServerAlone())),
         MetricsApi(TrainingCollector(jobs), http_metrics),
     )
