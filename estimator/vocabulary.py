@@ -57,7 +57,11 @@ _NODE_STAT = (
     "cpu_steal_ms",
     "cpu_system_ms",
     "cpu_user_ms",
+    "disk_read_bytes",
+    "disk_write_bytes",
     "interrupts",
+    "net_receive_bytes",
+    "net_transmit_bytes",
     "page_faults",
     "procs_running",
 )
