@@ -83,7 +83,7 @@ class Adwin:
             return self._cut()
         latest = self._sums[-self._shortest :]
         for stream, high in enumerate(self._high):
-            if values[stream] >= high:
+            if values[stream] >= high and values[stream] > 0.0:
                 mean = sum(sums[stream] for sums in latest) / len(latest)
                 if mean >= high:
                     return self._cut()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from estimator.arrays import Floats, State, copied
 from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
 from estimator.drift import Detection, Drift
-from estimator.frozen import FrozenExperts, FrozenModel
+from estimator.frozen import FrozenModel
 from estimator.guards import Guards, Idle, NoIdle
 from estimator.isolation.lowest import Lowest
 from estimator.kepler_curves import Curve
@@ -19,7 +19,7 @@ from estimator.lessons import Lesson
 from estimator.prior import Prior, Reach
 from estimator.questions import Question, Questions
 from estimator.recent_samples import RecentSamples
-from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker, Starter
+from estimator.regressors.banks import BankMaker, Banks, Taught
 from estimator.scoring import Scores, next_errors
 from estimator.snapshots import Snapshots
 from estimator.strangers import Stranger, StrangerScores
@@ -32,12 +32,6 @@ RIPE_SAMPLES: Final = 50
 """What a model says before it has learned so many is no measure of it."""
 
 _UNWEIGHED: Final = np.empty((0, 0, 0))
-
-BankMaker = Callable[[Sequence[str], Sequence[str]], Bank]
-"""Makes a bank for such features and components."""
-
-_Taught = Mapping[str, Sequence[FrozenExperts]]
-"""By bank, what its experts would say after each round of a batch."""
 
 
 class PowerModel:
@@ -59,19 +53,14 @@ class PowerModel:
     ) -> None:
         self.features, self.components = tuple(features), tuple(components)
         count = len(self.components)
-        self._makers = banks
-        self._banks = {name: make(features, components) for name, make in banks.items()}
-        self._forgetters = {
-            name: bank for name, bank in self._banks.items() if isinstance(bank, Forgetter)
-        }
-        experts = sum(len(bank.names) for bank in self._banks.values())
+        self._banks = Banks(banks, features, components)
         usage = np.array([float(feature not in GAUGE_FEATURES) for feature in features])
         self._guards, self._idle = Guards(len(self.features), count), Idle(count, usage)
         self._above_idle = above_idle
         if above_idle:
             self._guards.floor, self._idle = np.zeros(count), NoIdle(count, usage)
         self.lowest = Lowest(count)
-        self._weighing = Weighing(experts, count)
+        self._weighing = Weighing(len(self._banks.experts), count)
         self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
         self.total = Scores(len(HORIZONS), count)
         self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
@@ -91,7 +80,7 @@ class PowerModel:
     @property
     def experts(self) -> tuple[str, ...]:
         """The experts' names, in the order in which arrays hold them."""
-        return tuple(name for bank in self._banks.values() for name in bank.names)
+        return self._banks.experts
 
     def predict_one(self, row: Mapping[str, float]) -> dict[str, float]:
         """Watts by component for rates by feature; nothing before the first round."""
@@ -102,9 +91,7 @@ class PowerModel:
 
     def start_from(self, prior: Prior) -> None:
         """Start from what another machine draws, having learned nothing."""
-        for bank in self._banks.values():
-            if isinstance(bank, Starter):
-                bank.start_from(prior)
+        self._banks.start_from(prior)
         self._reach = Reach.of(prior)
 
     def learn_round(self, rows: Floats, watts: Floats, at: int) -> Floats | None:
@@ -163,7 +150,7 @@ class PowerModel:
         return Lesson(estimated, asked, drift)
 
     def _learn(
-        self, rounds: Sequence[Round], complete: bool, taught: _Taught | None = None
+        self, rounds: Sequence[Round], complete: bool, taught: Taught | None = None
     ) -> list[Lesson]:
         """Learn the rounds and score them; banks in ``taught`` have learned them already.
 
@@ -172,10 +159,7 @@ class PowerModel:
         """
         batch = Batch(rounds)
         mark = self._mark() if len(rounds) > 1 else None
-        taught = {
-            name: taught[name] if taught and name in taught else bank.learn_rounds(batch)
-            for name, bank in self._banks.items()
-        }
+        taught = self._banks.learn_rounds(batch, taught)
         before, seen = self._current, self._guards.seen
         models = self._freeze_rounds(batch, taught)
         asked = self._ask(batch, before, models)
@@ -209,13 +193,13 @@ class PowerModel:
         return lessons
 
     def _learn_in_two(
-        self, rounds: Sequence[Round], complete: bool, taught: _Taught, cut: int
+        self, rounds: Sequence[Round], complete: bool, taught: Taught, cut: int
     ) -> list[Lesson]:
         """Learn the rounds before the cut, which ends with a drift, then the others.
 
         Banks that do not forget have learned all of them, and need not again.
         """
-        done = {name: made for name, made in taught.items() if name not in self._forgetters}
+        done = self._banks.lasting(taught)
         lessons = self._learn(rounds[:cut], complete, {name: done[name][:cut] for name in done})
         rest = self._learn(rounds[cut:], complete, {name: done[name][cut:] for name in done})
         return lessons + rest
@@ -228,7 +212,7 @@ class PowerModel:
             "weighing": copied(self._weighing.state()),
             "drift": self.drift.state(),
             "snapshots": [snapshots.mark() for snapshots in self._snapshots],
-            "banks": {name: bank.mark() for name, bank in self._forgetters.items()},
+            "banks": self._banks.mark(),
         }
 
     def _rewind(self, mark: Mapping[str, Any]) -> None:
@@ -238,22 +222,18 @@ class PowerModel:
         self.drift.restore(mark["drift"])
         for snapshots, kept in zip(self._snapshots, mark["snapshots"], strict=True):
             snapshots.rewind(kept)
-        for name, bank in self._forgetters.items():
-            bank.rewind(mark["banks"][name])
+        self._banks.rewind(mark["banks"])
 
     def _forget(self) -> None:
         """Let what comes now count soon, against all that was learned before."""
         self._idle.forget()
-        for bank in self._forgetters.values():
-            bank.forget()
+        self._banks.forget()
 
-    def _freeze_rounds(self, batch: Batch, taught: _Taught) -> list[FrozenModel]:
+    def _freeze_rounds(self, batch: Batch, taught: Taught) -> list[FrozenModel]:
         """What the model is after each round, but for the weights, which wait for scores."""
         ranges = self._guards.observe(batch)
         idle = self._idle.observe(batch, ranges)
-        banks = zip(
-            *(taught[name] for name, bank in self._banks.items() if bank.names), strict=True
-        )
+        banks = self._banks.heard(taught)
         latest, models = self._current.at if self._current else batch.at[0], []
         rest = zip(banks, idle, *ranges, batch.at, strict=True)
         for experts, watts, seen, floor, ceiling, at in rest:
@@ -326,7 +306,7 @@ class PowerModel:
     def _freeze(self, at: int) -> FrozenModel:
         guards, idle = self._guards, self._idle.watts()
         frozen = FrozenModel(
-            banks=[bank.freeze() for bank in self._banks.values() if bank.names],
+            banks=self._banks.freeze(),
             weights=self._weighing.weights(),
             idle=guards.floor if idle is None else idle,
             floor=guards.floor,
@@ -347,24 +327,15 @@ class PowerModel:
 
         The bias is at most the least power seen: what a machine draws at rest is no more.
         """
-        for bank in self._banks.values():
-            if isinstance(bank, LineMaker):
-                return bank.lines(self._guards.floor)
-        return None
+        return self._banks.lines(self._guards.floor)
 
     def lines_above(self, level: Floats) -> tuple[Floats, Floats] | None:
         """Lines through 0 of what is above ``level`` [C]: weights [F, C], scales [F]; or None."""
-        for bank in self._banks.values():
-            if isinstance(bank, LineMaker):
-                return bank.lines_above(level)
-        return None
+        return self._banks.lines_above(level)
 
     def curves(self) -> dict[str, list[Curve]]:
         """Curves for Kepler, by trainer one of each component; none if no bank can make them."""
-        for bank in self._banks.values():
-            if isinstance(bank, CurveMaker):
-                return bank.curves(self._guards.floor)
-        return {}
+        return self._banks.curves(self._guards.floor)
 
     def merged(self, others: Sequence[PowerModel]) -> PowerModel:
         """One model of what this and others, of the same key and shape, have learned.
@@ -373,7 +344,9 @@ class PowerModel:
         by the number of samples. It has no past and has noted nothing, so it is not scored and
         does not learn on.
         """
-        made = PowerModel(self.features, self.components, self._makers, above_idle=self._above_idle)
+        made = PowerModel(
+            self.features, self.components, self._banks.makers, above_idle=self._above_idle
+        )
         for model in (self, *others):
             if model.current is not None:
                 made._absorb(model)
@@ -386,8 +359,7 @@ class PowerModel:
         self.clipped += other.clipped
         self.outliers += other.outliers
         share = other.samples / self.samples
-        for name, bank in self._banks.items():
-            bank.absorb(other._banks[name], share)
+        self._banks.absorb(other._banks, share)
         self._guards.absorb(other._guards)
         self._reach = self._reach or other._reach
         self._idle.absorb(other._idle)
@@ -414,10 +386,7 @@ class PowerModel:
     def _state(self, past: Sequence[Snapshots]) -> State:
         chunks = Chunks()
         return {
-            "banks": {
-                name: bank.chunked_state(chunks) if isinstance(bank, ChunkedBank) else bank.state()
-                for name, bank in self._banks.items()
-            },
+            "banks": self._banks.state(chunks),
             "guards": self._guards.state(),
             "idle": self._idle.state(),
             "lowest": self.lowest.state(),
@@ -441,12 +410,7 @@ class PowerModel:
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         chunks = Chunks(state["chunks"])
-        for name, bank in self._banks.items():
-            saved = state["banks"][name]
-            if isinstance(bank, ChunkedBank):
-                bank.restore_chunked(saved, chunks)
-            else:
-                bank.restore(saved)
+        self._banks.restore(state["banks"], chunks)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
         if "lowest" in state:

@@ -23,7 +23,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command; its exit status. Without arguments: what commands there are."""
     try:
-        status = application.make()(arguments or ["--help"], standalone_mode=False)
+        status = application.make(arguments)(arguments or ["--help"], standalone_mode=False)
         sys.stdout.flush()  # Here, not when the interpreter ends: nobody could answer for it then.
     except typer.Exit as leaving:
         return leaving.exit_code

@@ -17,9 +17,10 @@ from estimator.drift import Detection, Drift
 from estimator.errors import MisuseError
 from estimator.isolation.isolator import Isolator
 from estimator.machine import MachineSpec
-from estimator.model import BankMaker, PowerModel
+from estimator.model import PowerModel
 from estimator.model_key import ModelKey
 from estimator.priors import Priors
+from estimator.regressors.banks import BankMaker
 from estimator.strangers import Stranger
 from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
 from stream.dynamic import isolated

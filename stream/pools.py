@@ -8,9 +8,9 @@ from typing import Final
 
 from estimator.errors import MisuseError
 from estimator.isolation.isolator import Isolator
-from estimator.model import BankMaker
 from estimator.priors import Priors
 from estimator.regressors.bank import Bank
+from estimator.regressors.banks import BankMaker
 from estimator.regressors.curves import CurveBank
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank

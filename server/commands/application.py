@@ -6,7 +6,8 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,24 +22,19 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 Command = Callable[..., int | None]
 
 
-def make() -> typer.Typer:
-    """The application with all its commands."""
-    from server.commands import (
-        ask,
-        collect,
-        estimate,
-        evaluate,
-        learn,
-        models,
-        profile,
-        replay,
-        serve,
-        topics,
-        train,
-        trainer,
-        up,
-    )
+COMMANDS: Final = (
+    *("up", "collect", "learn", "serve", "estimate", "evaluate", "replay"),
+    *("train", "trainer", "profile", "ask", "models", "topics"),
+)
+"""The commands in the order of the help; each is a module of this package."""
 
+
+def make(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The application: with the command that the arguments name, or with all if they name none.
+
+    To make all of them takes memory and time that an estimator should not need.
+    """
+    named = next((word for word in arguments if not word.startswith("-")), None)
     app = typer.Typer(
         name="wattstream",
         help="Learn, continuously, how much power machines draw for the work they do.",
@@ -48,11 +44,9 @@ def make() -> typer.Typer:
     )
     app.callback()(_before_any)
     rows = {row.name: row for row in table()}
-    for module in (
-        *(up, collect, learn, serve, estimate, evaluate, replay),
-        *(train, trainer, profile, ask, models, topics),
-    ):
-        name, parts = module.__name__.rsplit(".", 1)[-1], getattr(module, "SUBCOMMANDS", None)
+    for name in (named,) if named in COMMANDS else COMMANDS:
+        module = import_module(f"server.commands.{name}")
+        parts = getattr(module, "SUBCOMMANDS", None)
         if parts is None:
             app.command(name)(_command(module.run, module.SETTINGS, rows))
         else:

@@ -7,38 +7,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import pytest
 
 from estimator.settings import Settings, load, table
-from server.commands import (
-    ask,
-    collect,
-    estimate,
-    evaluate,
-    learn,
-    models,
-    profile,
-    replay,
-    serve,
-    topics,
-    train,
-    trainer,
-    up,
-)
+from server.commands import application
 from server.main import run
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
-COMMANDS: Final[Sequence[ModuleType]] = (
-    *(up, collect, learn, serve, estimate, evaluate),
-    *(replay, train, trainer, profile, ask, models, topics),
-)
-NAMES: Final = [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS]
+COMMANDS: Final = [import_module(f"server.commands.{name}") for name in application.COMMANDS]
+NAMES: Final = application.COMMANDS
 SUBCOMMANDS: Final = [
     f"{name} {part}"
     for name, module in zip(NAMES, COMMANDS, strict=True)

@@ -11,8 +11,9 @@ from estimator.catalog import Entry, Query
 from estimator.errors import NoModelError
 from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.machine import MachineSpec
-from estimator.model import BankMaker, PowerModel
+from estimator.model import PowerModel
 from estimator.model_key import ModelKey
+from estimator.regressors.banks import BankMaker
 from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS, SOURCE_COMPONENTS, OutputType, canonical_source
 

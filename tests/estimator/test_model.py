@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from estimator.arrays import Floats
 from estimator.frozen import MARGIN, FrozenModel
-from estimator.model import BankMaker, PowerModel
+from estimator.model import PowerModel
 from estimator.regressors.bank import Bank
+from estimator.regressors.banks import BankMaker
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank

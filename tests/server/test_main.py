@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,10 @@ from typer import Abort
 from estimator import __version__
 from estimator.errors import MisuseError, WattstreamError
 from estimator.settings import SECRETS, table
-from server.commands import ask, collect, estimate, evaluate, learn, models, serve, topics, up
+from server.commands import application, topics
 from tests.server.commands.inside import Run, runner
 
-COMMANDS = {
-    module.__name__.rsplit(".", 1)[-1]: module
-    for module in (up, collect, learn, serve, estimate, evaluate, ask, models, topics)
-}
+COMMANDS = {name: import_module(f"server.commands.{name}") for name in application.COMMANDS}
 MAIN = (sys.executable, "-c", "from server.main import main; main()")
 
 
