@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from estimator.answering import Models
+from estimator.answering import Models, core_ratio
 from estimator.choice import Entry, Query
 from estimator.errors import NoModelError
 from estimator.export.confidence import Trust, trust
@@ -49,7 +49,7 @@ class NodeEstimator:
 
     The whole is what the best AbsPower model says. Above idle is what the DynPower model of the
     same machines and features says, at most the whole, and without one the whole less the model's
-    idle power.
+    idle power. Idle power is scaled by processors where the model's machine has more of them.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class NodeEstimator:
         ]
         seconds = time.perf_counter() - started
         idle = dict(zip(manifest.components, chosen.entry.model.idle.tolist(), strict=True))
-        power = {}
+        power, ratio = {}, core_ratio(self.machine, manifest.machine)
         for zone, watts in whole.items():
             above = dynamic[0].get(zone) if dynamic else None
             active = watts - idle[zone] if above is None else above
             active = min(max(active, 0.0), watts)
-            power[zone] = ZonePower(active, watts - active)
+            power[zone] = ZonePower(active, (watts - active) * ratio)
         found = {zone: trust(manifest, zone, self.machine, age, self._unmetered) for zone in power}
         return Estimate(chosen.entry, power, found, seconds)
 

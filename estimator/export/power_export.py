@@ -18,6 +18,7 @@ from estimator.export.ledger_file import LedgerFile
 from estimator.export.passing import drop_power, has_fake_meter, measured_zones, node_named_in
 from estimator.export.pinning import Pinning
 from estimator.export.reading import CPU_TIME, Reader, Reading
+from estimator.memory import give_back_memory
 
 MACHINE_SECONDS: Final = 60.0
 """So often it is looked whether the processor is still the same one."""
@@ -89,6 +90,7 @@ class PowerExport:
             due = max(due + self._interval, self._clock())
             try:
                 self.tick()
+                give_back_memory()  # a page of thousands of lines was made of as many texts
             except Exception:  # noqa: BLE001  # the border of this thread: the page stays as it is
                 _log.exception("the export has failed this time")
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from estimator.export.families import ALL, MODEL, POWER
@@ -23,6 +24,7 @@ from tests.estimator.export.host import (
     total,
     values,
 )
+from tests.estimator.served import MACHINE, plain_entry
 
 RECORDED = Path(__file__).parents[2] / "stream/sources/pages/kepler_0_11.txt"
 LEVELS = ("process", "container", "pod", "vm")
@@ -262,6 +264,21 @@ def test_a_guest_that_moves_is_noticed(
     assert rig.estimator.machine.processor == "intel_xeon_gold_6130"
     assert rig.shelf.queries[-1].machine == rig.estimator.machine
     assert "intel_xeon_gold_6130" in caplog.text
+
+
+def test_idle_power_is_that_of_the_guest_s_processors(tmp_path: Path, kepler: Answering) -> None:
+    rig = Rig(tmp_path, kepler.url, scored_entry())
+    rig.estimator.machine = msgspec.structs.replace(MACHINE, cores=4)
+    text = run(rig, kepler, Host())
+    assert values(text, "kepler_node_cpu_idle_watts", zone="package") == pytest.approx([2.5])
+    assert values(text, "kepler_node_cpu_active_watts", zone="package") == pytest.approx([40.0])
+
+
+def test_dynpower_s_own_model_says_what_is_above_idle(tmp_path: Path, kepler: Answering) -> None:
+    above = plain_entry(output_type="DynPower", idle_watts=5.0)
+    text = run(Rig(tmp_path / "above", kepler.url, scored_entry(), above), kepler, Host())
+    assert values(text, "kepler_node_cpu_active_watts", zone="package") == pytest.approx([45.0])
+    assert values(text, "kepler_node_cpu_watts", zone="package") == pytest.approx([50.0])
 
 
 def test_without_kepler_proc_says_it_all(tmp_path: Path) -> None:
