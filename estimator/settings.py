@@ -254,6 +254,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "estimation"
 
+    tls_cert_file: Annotated[
+        str,
+        _help(
+            "PEM file of the HTTP server's certificate, with chain, read again when it changes;"
+            " empty: no TLS"
+        ),
+    ] = ""
+    tls_key_file: Annotated[
+        str, _help("PEM file of its private key; empty: in the certificate's file")
+    ] = ""
+
     def __repr__(self) -> str:
         """Every setting with its value, secrets apart."""
         shown = (
@@ -307,6 +318,8 @@ def _secrets() -> frozenset[str]:
 
 SECRETS: Final = _secrets()
 """Settings that are never printed and that no command has a flag for."""
+HTTP_SETTINGS: Final = ("token", "token_file", "tls_cert_file", "tls_key_file")
+"""What commands that serve by HTTP heed of who may write, and how they are spoken to."""
 ISOLATION_SETTINGS: Final = ("isolator", "bg_hints", "target_hints")
 """What every command that learns heeds of DynPower."""
 EXPORT_SETTINGS: Final = ("export", "export_kepler", "confidence_threshold", "low_confidence")

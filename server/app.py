@@ -20,17 +20,27 @@ from server.artifact_bytes import ArtifactBytes
 from server.best_models import BestModels
 from server.errors import exception_handlers
 from server.health import HealthApi
+from server.http_metrics import CountRequests, HttpMetrics
 from server.kepler_api import KeplerApi
 from server.last_status import KEPT_SECONDS, LastStatus
+from server.limits import Limits
 from server.live import Live
 from server.live_api import LiveApi
 from server.metrics import MetricsApi, WattstreamCollector
 from server.models_api import ModelsApi
+from server.openapi import OpenApi
+from server.overview import OverviewApi
 from server.page import Page
 from server.security import SecurityHeaders
 from server.status import ServerAlone, StatusProvider
+from server.token import BearerToken
+from server.version_events import VersionEvents
+from server.versions_api import VersionsApi
+from server.writing import Writers
 
 REFRESH_SECONDS: Final = 2.0
+ENDLESS: Final = ("/live", "/events")
+"""Answers that never end."""
 
 
 def make_app(
@@ -38,6 +48,7 @@ def make_app(
     models: ModelStore,
     provider: StatusProvider | None = None,
     live: Live | None = None,
+    token: BearerToken | None = None,
     *,
     refresh_seconds: float = REFRESH_SECONDS,
     status_seconds: float = KEPT_SECONDS,
@@ -47,19 +58,25 @@ def make_app(
 
     Without ``provider`` and ``live`` it serves alone, as ``wattstream serve`` does. While it runs
     (between its lifespan's start and end) it refreshes the catalog every ``refresh_seconds``, and
-    it asks the provider at most every ``status_seconds``.
+    it asks the provider at most every ``status_seconds``. Who has the token may say which version
+    of a model is current; anybody, where there is none.
     ``app.state.stopping`` is an event that ends what would go on for ever, the pages' streams.
     """
     artifacts = ArtifactBytes(models.artifact_bytes)
     last = LastStatus(provider or ServerAlone(), status_seconds)
     stopping = Event()
+    http_metrics = HttpMetrics()
     parts = (
         KeplerApi(catalog, artifacts),
         BestModels(catalog),
         ModelsApi(catalog, models, artifacts),
         HealthApi(catalog, last),
-        MetricsApi(WattstreamCollector(catalog, last, clock)),
+        MetricsApi(WattstreamCollector(catalog, last, clock), http_metrics),
+        VersionsApi(models, Writers(token)),
+        OverviewApi(catalog, last),
+        VersionEvents(catalog, stopping),
         LiveApi(live or Live(), catalog, last, stopping),
+        OpenApi(),
         Page(),
     )
 
@@ -72,11 +89,17 @@ def make_app(
         finally:
             await run_in_threadpool(refresher.stop)
 
+    routes = [route for part in parts for route in part.routes()]
     app = Starlette(
-        routes=[route for part in parts for route in part.routes()],
-        middleware=[Middleware(SecurityHeaders)],
+        routes=routes,
+        middleware=[
+            Middleware(CountRequests, metrics=http_metrics, routes=routes),
+            Middleware(SecurityHeaders),
+            Middleware(Limits, ENDLESS),
+        ],
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # It would send clients where their Host header says.
     app.state.stopping = stopping
     return app

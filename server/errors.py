@@ -25,6 +25,9 @@ from estimator.errors import (
 
 logger = logging.getLogger(__name__)
 
+_SHOWN: Final = 200
+"""Letters of a path that an error repeats."""
+
 STATUS_CODES: Final[Mapping[type[WattstreamError], int]] = {
     RequestError: 400,
     NoModelError: 404,
@@ -54,9 +57,10 @@ def exception_handlers() -> dict[Any, Callable[[Request, Exception], Any]]:
 async def _http(request: Request, error: Exception) -> Response:
     """Starlette's own: no such path, no such method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for nothing else)
+    path = request.scope["path"][:_SHOWN]  # Not by request.url, which believes the Host header.
     sentence = {
-        404: f"path is {request.url.path!r}: there is nothing there",
-        405: f"method is {request.method!r}: {request.url.path} does not take it",
+        404: f"path is {path!r}: there is nothing there",
+        405: f"method is {request.method!r}: {path} does not take it",
     }.get(error.status_code, error.detail)
     return error_response(error.status_code, sentence, error.headers)
 
@@ -65,7 +69,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     for kind in type(error).__mro__:
         if kind in STATUS_CODES:
             return error_response(STATUS_CODES[kind], str(error))
-    logger.error("%s %s: %s", request.method, request.url.path, error)
+    logger.error("%s %s: %s", request.method, request.scope["path"], error)
     return error_response(500, str(error))
 
 

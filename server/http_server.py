@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import ssl
 from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +14,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from estimator.errors import MisuseError, WattstreamError
+from server.patience import PatientProtocol
+from server.tls import RENEWAL_SECONDS, Certificate
 
 _START_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 3
@@ -24,14 +27,19 @@ class HttpServer:
     As a context manager it serves from a thread of its own, leaves signals alone, and stops when
     the context ends: requests under way are finished first. ``run`` serves in the caller's thread;
     in the main thread SIGINT and SIGTERM stop it, and are raised again once it has.
+
+    With a certificate it speaks TLS and nothing else.
     """
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
+    def __init__(
+        self, app: Starlette, host: str, port: int, certificate: Certificate | None = None
+    ) -> None:
         self._app = app
         self._host = host
         self._port = port
         self._socket: socket.socket | None = None
-        self._server = _Server(app)
+        self._scheme = "http" if certificate is None else "https"
+        self._server = _Server(app, certificate)
         self._thread = Thread(target=self._serve, name="http-server", daemon=True)
 
     @property
@@ -50,7 +58,7 @@ class HttpServer:
     def url(self) -> str:
         """Where the server is found, once it listens."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._socket = listen(self._host, self._port)
@@ -100,10 +108,18 @@ class HttpServer:
 class _Server(uvicorn.Server):
     """Uvicorn's server, which says when it has started and tells endless answers to end."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, certificate: Certificate | None) -> None:
+        def context(*_: object) -> ssl.SSLContext:
+            assert certificate is not None  # noqa: S101 (asked for only if there is one)
+            return certificate.context
+
         super().__init__(
             uvicorn.Config(
                 app,
+                http=PatientProtocol,
+                ssl_context_factory=None if certificate is None else context,
+                # What a header says of the client's address or scheme is anybody's word.
+                proxy_headers=False,
                 lifespan="on",
                 log_config=None,
                 log_level=logging.WARNING,
@@ -115,10 +131,17 @@ class _Server(uvicorn.Server):
         )
         self.ready = Event()
         self._stopping: Event = app.state.stopping
+        self._certificate = certificate
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        # Ten times a second.
+        if self._certificate is not None and counter % (10 * RENEWAL_SECONDS) == 0:
+            self._certificate.renew()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()

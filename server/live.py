@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from server.live_nodes import LiveNodes
+
 KEPT_SECONDS: Final = 600.0
 """Readings older than the newest one of their series by more are forgotten."""
 
 _POINTS_PER_SERIES: Final = 1200
-_SERIES: Final = 64
+_SERIES: Final = 320
+"""Five for each node that may be watched: Kepler's components, and the machine as a whole."""
 
 
 class Series(NamedTuple):
@@ -41,8 +44,9 @@ class Reading(NamedTuple):
 class Live:
     """A bounded ring of points per series. One thread adds, others read.
 
-    At most 64 series are kept, for a page shows no more: readings of further ones are counted in
-    ``left_out`` until a series has been silent for the kept time and makes room.
+    At most 320 series are kept: readings of further ones are counted in ``left_out`` until a series
+    has been silent for the kept time and makes room. Who adds asks ``nodes`` whether a node is
+    watched: of a fleet's thousands of nodes those few are kept that somebody looks at.
     """
 
     def __init__(self, kept_seconds: float = KEPT_SECONDS, series: int = _SERIES) -> None:
@@ -52,6 +56,7 @@ class Live:
         self._lock = threading.Lock()
         self._count = 0
         self._newest = 0.0
+        self.nodes = LiveNodes()
         self.left_out = 0
 
     def add(
@@ -76,11 +81,24 @@ class Live:
             while ring[0].point.at < at - self._kept_seconds:
                 ring.popleft()
 
-    def since(self, number: int) -> Sequence[Reading]:
-        """The kept readings that came after that number (0: all), in the order of their coming."""
+    def watch(self, node: str) -> None:
+        """Keep readings of the node for as long as this is said again now and then."""
+        gone = self.nodes.watch(node)
+        if gone is not None:
+            with self._lock:
+                for series in [one for one in self._rings if one.node == gone]:
+                    del self._rings[series]
+
+    def since(self, number: int, node: str | None = None) -> Sequence[Reading]:
+        """The kept readings that came after that number (0: all), in the order of their coming.
+
+        Those of one node, if it is named.
+        """
         new: list[Reading] = []
         with self._lock:
-            for ring in self._rings.values():
+            for series, ring in self._rings.items():
+                if node is not None and series.node != node:
+                    continue
                 for reading in reversed(ring):
                     if reading.number <= number:
                         break

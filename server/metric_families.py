@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 
 _MODEL: Final = ("node_type", "energy_source", "output_type", "feature_group")
 _ERROR: Final = (*_MODEL, "component", "horizon_seconds")
@@ -16,16 +21,25 @@ class Family(NamedTuple):
     name: str
     help: str
     labels: tuple[str, ...] = ()
+    histogram: bool = False
 
     @property
-    def kind(self) -> Literal["counter", "gauge"]:
+    def kind(self) -> Literal["counter", "gauge", "histogram"]:
         """Counters are those that end in ``_total``, as Prometheus wants it."""
+        if self.histogram:
+            return "histogram"
         return "counter" if self.name.endswith("_total") else "gauge"
 
     def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
-        """The metric without any series yet."""
+        """The metric without any series yet, to which values can be added."""
         made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
         return made(self.name, self.help, labels=self.labels)
+
+    def described(self) -> Metric:
+        """The metric without any series, of any kind."""
+        if self.histogram:
+            return HistogramMetricFamily(self.name, self.help, labels=self.labels)
+        return self.empty()
 
 
 FAMILIES: Final = (

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.concurrency import run_in_threadpool
@@ -170,11 +170,16 @@ def _shard_values(shard: ShardStatus) -> Iterator[Values]:
 
 
 class MetricsApi:
-    """``GET /metrics``, in Prometheus's text format or OpenMetrics, as the scraper asks."""
+    """``GET /metrics``, in Prometheus's text format or OpenMetrics, as the scraper asks.
 
-    def __init__(self, collector: Collector) -> None:
+    What the collectors say, and what the client library says of the process.
+    """
+
+    def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(collector)
+        for collector in collectors:
+            self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
 
     def routes(self) -> list[BaseRoute]:
         """Where this answer is found."""

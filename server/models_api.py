@@ -21,6 +21,7 @@ from estimator.model_key import ModelKey
 from estimator.model_store import ModelIndex, ModelStore
 from server.artifact_bytes import ArtifactBytes
 from server.conditional import Answer, has_already
+from server.ranges import RangedAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -104,11 +105,15 @@ class ModelsApi:
         digest = request.path_params["digest"]
         if not _DIGEST.fullmatch(digest):
             raise RequestError(f"digest is {digest[:80]!r}: 64 hexadecimal digits are needed")
-        headers = {**download(f"{digest[:12]}.zip"), "cache-control": _FOR_EVER}
+        headers = {
+            **download(f"{digest[:12]}.zip"),
+            "cache-control": _FOR_EVER,
+            "accept-ranges": "bytes",
+        }
         served = any(entry.digest == digest for entry in self._catalog.entries)
         if served and has_already(request.scope, digest):
             return Answer(b"", ARCHIVE, digest, headers)
-        return Answer(await self._artifacts.get(digest), ARCHIVE, digest, headers)
+        return RangedAnswer(await self._artifacts.get(digest), ARCHIVE, digest, headers)
 
     def _indexes(self) -> dict[str, ModelIndex] | None:
         try:

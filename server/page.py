@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Final
 
 from starlette.requests import Request
@@ -13,23 +14,26 @@ from starlette.routing import BaseRoute, Route
 from server.conditional import Answer
 
 _MEDIA_TYPES: Final = {
-    "index.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "tables.js": "text/javascript; charset=utf-8",
-    "chart.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    "": "text/plain; charset=utf-8",  # a licence
 }
+_FOLDERS: Final = ("", "uplot/")
+"""Our own files, and those of uPlot, the library that draws the charts."""
 
 
 class Page:
     """The page's files, read once when the server is made."""
 
     def __init__(self) -> None:
-        folder = files("server") / "pages"
+        pages = files("server") / "pages"
         self._answers = {
-            name: _answer((folder / name).read_bytes(), media_type)
-            for name, media_type in _MEDIA_TYPES.items()
+            folder + file.name: _answer(file.read_bytes(), _MEDIA_TYPES[PurePath(file.name).suffix])
+            for folder in _FOLDERS
+            for file in (pages / folder).iterdir()
+            if file.is_file()
         }
 
     def routes(self) -> list[BaseRoute]:
@@ -46,7 +50,7 @@ class Page:
 
     async def file(self, request: Request) -> Response:
         """A style, a script, the icon."""
-        return self._answers[request.url.path.rsplit("/", 1)[1]]
+        return self._answers[request.scope["path"].removeprefix("/pages/")]
 
 
 def _answer(content: bytes, media_type: str) -> Response:

@@ -24,20 +24,22 @@ from stream.log.protocol import Log, TopicPartition
 from stream.shard import Shard
 from stream.worker import Worker
 
-_WATCHED_NODES: Final = 16
-"""So many nodes, the first to be seen, are shown live: a page has no room for more."""
 _MEMORY: Final = 0.95
 """What is kept of a model's recent error with every round, to tell which one to show."""
+_LEAST_WATTS: Final = 0.1
+"""Errors of what draws less are not made greater by dividing by it."""
 
 
 class LiveObserver:
-    """Shows, for each node and energy source, what the model with the least recent error said."""
+    """Shows, for each node and energy source, what the model with the least recent error said.
+
+    Readings of nodes that are watched are kept; of all others only how wrong the estimate was.
+    """
 
     def __init__(self, live: Live) -> None:
         self._live = live
         self._wrong: dict[tuple[str, str], dict[str, float]] = {}
         self._shown: dict[tuple[str, str], tuple[int, str]] = {}
-        self._watched: set[str] = set()
 
     def __call__(self, learned: Learned) -> None:
         """Take in what one model said of one round."""
@@ -53,21 +55,21 @@ class LiveObserver:
         rivals[key.feature_group] = _MEMORY * before + (1 - _MEMORY) * wrong
         if key.feature_group != shown:
             return
+        errors = np.abs(learned.estimated - learned.measured).sum(axis=1)
+        power = learned.measured.sum(axis=1)
+        shares = errors / np.maximum(power, _LEAST_WATTS)
+        self._live.nodes.note(learned.nodes, learned.at / 1000, shares.tolist(), key.node_type)
         for row, node in enumerate(learned.nodes):
-            if not self._is_watched(node):
-                continue
-            for column, component in enumerate(learned.components):
-                measured = float(learned.measured[row, column])
-                estimated = float(learned.estimated[row, column])
-                if measured or estimated:
-                    self._live.add(
-                        node, key.source, component, learned.at / 1000, measured, estimated
-                    )
+            if self._live.nodes.is_watched(node):
+                self._add(learned, row)
 
-    def _is_watched(self, node: str) -> bool:
-        if node not in self._watched and len(self._watched) < _WATCHED_NODES:
-            self._watched.add(node)
-        return node in self._watched
+    def _add(self, learned: Learned, row: int) -> None:
+        node, source, at = learned.nodes[row], learned.key.source, learned.at / 1000
+        for column, component in enumerate(learned.components):
+            measured = float(learned.measured[row, column])
+            estimated = float(learned.estimated[row, column])
+            if measured or estimated:
+                self._live.add(node, source, component, at, measured, estimated)
 
 
 class Watcher:
@@ -133,7 +135,7 @@ class Watcher:
             records=sum(shard.records for shard in shards),
             samples=sum(shard.samples for shard in shards),
             dropped=dict(dropped),
-            dead_letters=dict(dead_letters),
+            dead_letters=dict(+dead_letters),
             shards=shards,
             partitions=self._partitions(worker),
             fenced=worker.fenced,
@@ -169,9 +171,8 @@ def _shard_status(shard: Shard) -> ShardStatus:
         records=counts["usage_records"] + counts["power_records"],
         samples=samples,
         dropped=dropped,
-        dead_letters={
-            topic: counts[f"dead {topic}"] for topic in TOPICS if counts[f"dead {topic}"]
-        },
+        # With those of none, so that the first to come is seen to have come.
+        dead_letters={topic: counts[f"dead {topic}"] for topic in TOPICS},
         drifts=tuple(
             DriftStatus(key, drift.count, None if drift.last is None else drift.last.at / 1000)
             for key, drift in shard.learner.drifts()

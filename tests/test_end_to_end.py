@@ -217,17 +217,23 @@ def _answer(url: str) -> dict[str, Any] | None:
     return answer
 
 
+def _models(url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{url}/models", trust_env=False).json()
+    return found
+
+
 def _assert_pages(url: str) -> None:
     page = httpx.get(f"{url}/", trust_env=False)
     assert page.status_code == 200
     assert "text/html" in page.headers["content-type"]
-    models = httpx.get(f"{url}/models", trust_env=False).json()
-    assert {one["key"]["source"] for one in models} >= {"rapl-sysfs"}
+    sources = {one["key"]["source"] for one in _models(url)}
+    assert sources >= {"rapl-sysfs"}
     best = httpx.get(f"{url}/best-models", trust_env=False).json()
     assert best["AbsPower"]
     assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    # More may be published in between.
+    eventually(lambda: figures(url)["wattstream_models"] == len(_models(url)))
     seen = figures(url)
-    assert seen["wattstream_models"] == len(models)
     assert seen["wattstream_source_up"] == 1
     assert seen["wattstream_learner_samples_total"] > 0
 

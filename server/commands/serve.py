@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 
-from estimator.settings import Settings
+from estimator.settings import HTTP_SETTINGS, Settings
 from server.commands.running import stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("data", "store", "listen", "refresh_interval", "initial_pipeline_url")
+SETTINGS = (
+    "data",
+    "store",
+    "listen",
+    "refresh_interval",
+    "initial_pipeline_url",
+    *HTTP_SETTINGS,
+)
 
 
 def run(settings: Settings) -> int:
@@ -20,10 +27,13 @@ def run(settings: Settings) -> int:
     from estimator.store import open_store
     from server.app import make_app
     from server.http_server import HttpServer
+    from server.tls import Certificate
+    from server.token import BearerToken
 
+    token, certificate = BearerToken.of(settings), Certificate.of(settings)
     models = ModelStore(open_store(settings.store_url))
-    app = make_app(Catalog(models), models, refresh_seconds=settings.refresh_interval)
-    with stopped_by_signals() as stop, HttpServer(app, *settings.address) as server:
+    app = make_app(Catalog(models), models, token=token, refresh_seconds=settings.refresh_interval)
+    with stopped_by_signals() as stop, HttpServer(app, *settings.address, certificate) as server:
         _log.info("serving %s at %s/", settings.store_url, server.url)
         import_at_start(models, settings.initial_pipeline_url)
         wait(stop)

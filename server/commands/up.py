@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import EXPORT_SETTINGS, ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
+from estimator.settings import (
+    EXPORT_SETTINGS,
+    HTTP_SETTINGS,
+    ISOLATION_SETTINGS,
+    KAFKA_SETTINGS,
+    Settings,
+)
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -46,6 +52,7 @@ SETTINGS = (
     "session_timeout",
     "version_margin",
     "buffer_records",
+    *HTTP_SETTINGS,
     *KAFKA_SETTINGS,
 )
 
@@ -66,6 +73,8 @@ def run(
     from server.commands.estimate import make_estimator
     from server.http_server import HttpServer
     from server.live import Live
+    from server.tls import Certificate
+    from server.token import BearerToken
     from server.watching import Watcher
     from stream.sources.choose import automatic
     from stream.worker import relax_garbage_collection
@@ -74,6 +83,7 @@ def run(
     with ExitStack() as parts:
         stop = parts.enter_context(stopped_by_signals())
         # Before anything is touched: a wrong word must leave no trace.
+        token, certificate = BearerToken.of(settings), Certificate.of(settings)
         past = FIRST_SECONDS if assembly.is_first_start(settings) else 0.0
         named = assembly.sources_of(source, settings, past) if source else None
         parts.enter_context(assembly.only_learner(settings))
@@ -84,9 +94,9 @@ def run(
         parts.enter_context(make_estimator(settings, Catalog(models)))
         live, watcher = Live(), Watcher(log)
         app = make_app(
-            Catalog(models), models, watcher, live, refresh_seconds=settings.refresh_interval
+            Catalog(models), models, watcher, live, token, refresh_seconds=settings.refresh_interval
         )
-        server = parts.enter_context(HttpServer(app, *settings.address))
+        server = parts.enter_context(HttpServer(app, *settings.address, certificate))
         _log.info("the page is at %s/, power is answered at %s", server.url, settings.socket[0])
         if not assembly.wait_for_topics(settings, log, stop, watcher.wait_for):
             return 0

@@ -1,14 +1,22 @@
-// The page: listens to /live, and asks /models again when a model has changed.
+// The page: listens to /live while it is looked at, and asks again when a model has changed.
 
-import { Chart, element } from "./chart.js";
-import { ModelsTable, drawLearner, drawSources } from "./tables.js";
+import { byId, element, show } from "./dom.js";
+import { Models } from "./models.js";
+import { Nodes } from "./nodes.js";
+import { drawLearner, drawSources } from "./parts.js";
+import { PowerCard } from "./power.js";
+import { Versions } from "./versions.js";
 
-const byId = (id) => document.getElementById(id);
-const show = (id, shown) => { byId(id).hidden = !shown; };
-const nodes = new Map(); // node -> Map of "component source" -> Chart
-const table = new ModelsTable();
+const RETRY_MS = 10000;
+let cards = new Map(); // "component source" -> PowerCard
 let status = { sources: undefined, learner: undefined, missing: [] };
-let models = 0;
+let served = 0;
+let marked = ""; // the drifts that the charts show
+let stream;
+
+const versions = new Versions(() => models.refresh(2500));
+const models = new Models((model) => versions.open(model));
+const nodes = new Nodes(() => listen());
 
 function state(name, sentence) {
   const pill = byId("state");
@@ -16,75 +24,79 @@ function state(name, sentence) {
   pill.dataset.state = name;
 }
 
-function chartOf(node, source, component) {
-  if (!nodes.has(node)) {
-    nodes.set(node, new Map());
-    byId("node").append(element("option", { value: node }, node));
-  }
-  const charts = nodes.get(node);
-  const key = `${source} ${component}`;
-  if (!charts.has(key)) charts.set(key, new Chart(component, source));
-  return charts.get(key);
+// Drifts of the models of this node's type: all, where the type is not known.
+function drifts() {
+  const type = nodes.type;
+  return (status.learner?.drifts ?? []).filter((drift) => !type || drift.key.node_type === type);
 }
 
 function power(rows) {
-  for (const [node, source, component, at, measured, estimated] of rows) chartOf(node, source, component).add(at, measured, estimated);
-  drawPower();
-}
-
-function drawPower() {
-  const charts = [...(nodes.get(byId("node").value)?.values() ?? [])];
-  const cards = charts.map((chart) => chart.card);
-  if (cards.length !== byId("charts").childElementCount || cards.some((card) => !card.isConnected)) byId("charts").replaceChildren(...cards);
-  for (const chart of charts) chart.draw();
-  show("node-choice", nodes.size > 1);
-  show("legend", charts.length);
-  show("power-none", !charts.length);
+  for (const [node, source, component, at, measured, estimated] of rows) {
+    if (!nodes.name) nodes.showing(node);
+    if (node !== nodes.name) continue;
+    const key = `${source} ${component}`;
+    if (!cards.has(key)) cards.set(key, new PowerCard(component, source, drifts));
+    cards.get(key).add(at, measured, estimated);
+  }
+  const shown = [...cards.values()].map((card) => card.card);
+  if (shown.length !== byId("charts").childElementCount || shown.some((card) => !card.isConnected)) byId("charts").replaceChildren(...shown);
+  for (const card of cards.values()) card.draw();
+  show("legend", cards.size);
+  show("power-none", !cards.size);
+  byId("node-name").textContent = nodes.name;
 }
 
 function drawStatus() {
   drawSources(status.sources);
   drawLearner(status.learner);
   byId("power-none").textContent = status.sources === null ? "This server runs alone: it sees no readings." : "Waiting for readings.";
-  const trouble = [...status.missing, ...(status.store_error && models ? [`the store cannot be read: ${status.store_error}`] : [])];
+  const marks = drifts().map((drift) => `${drift.slug} ${drift.at}`).join();
+  show("legend-drift", marks);
+  if (marks !== marked) {
+    marked = marks;
+    for (const card of cards.values()) card.draw();
+  }
+  const trouble = [...status.missing, ...(status.store_error && served ? [`the store cannot be read: ${status.store_error}`] : [])];
   byId("missing").replaceChildren(...trouble.map((sentence) => element("li", {}, sentence)));
   show("missing", trouble.length);
-  show("left-out", status.left_out);
   if (status.missing.length) state("bad", "Not ready");
-  else state("ready", models === 1 ? "Ready, 1 model" : `Ready, ${models} models`);
-}
-
-async function fetchModels() {
-  const answer = await fetch("/models");
-  if (answer.ok) table.set(await answer.json());
+  else state("ready", served === 1 ? "Ready, 1 model" : `Ready, ${served} models`);
 }
 
 function listen() {
-  const stream = new EventSource("/live");
-  const on = (name, act) => stream.addEventListener(name, (event) => act(JSON.parse(event.data)));
-  on("snapshot", (rows) => {
-    nodes.clear();
-    const chosen = byId("node").value;
-    byId("node").replaceChildren();
-    power(rows);
-    if (nodes.has(chosen)) byId("node").value = chosen;
-    drawPower();
-  });
+  stream?.close();
+  const opened = stream = new EventSource(nodes.name ? `/live?node=${encodeURIComponent(nodes.name)}` : "/live");
+  const on = (name, act) => opened.addEventListener(name, (event) => { if (opened === stream) act(JSON.parse(event.data)); });
+  on("snapshot", (rows) => { cards = new Map(); power(rows); });
   on("power", power);
+  on("nodes", (news) => nodes.set(news));
   on("status", (news) => { status = news; drawStatus(); });
   on("models", (news) => {
-    models = news.models;
+    served = news.models;
     if (status.sources !== undefined) drawStatus();
-    fetchModels().catch(() => {}); // the stream's own error says that the server is away
+    models.refresh();
   });
-  stream.onerror = () => {
+  opened.onerror = () => {
+    if (opened !== stream) return;
     state("bad", "Connection lost");
     // A refused stream (too many pages are open) is not tried again by the browser itself.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 10000);
+    if (opened.readyState === EventSource.CLOSED) setTimeout(() => { if (opened === stream) listen(); }, RETRY_MS);
   };
 }
 
-byId("node").addEventListener("change", drawPower);
-window.addEventListener("resize", drawPower);
-setInterval(() => { if (status.sources !== undefined && byId("state").textContent !== "Connection lost") drawStatus(); table.draw(); }, 5000);
-listen();
+// A browser has few connections to one server, and each open page would hold one for its stream:
+// the sixth page in the background would keep all of them from asking for anything else.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    stream?.close();
+    stream = undefined;
+  } else if (!stream) listen();
+});
+
+setInterval(() => {
+  if (stream && status.sources !== undefined && byId("state").textContent !== "Connection lost") drawStatus();
+  models.draw();
+}, 5000);
+models.draw();
+models.refresh();
+if (!document.hidden) listen();

@@ -20,7 +20,6 @@ from starlette.routing import BaseRoute, Route
 from estimator.errors import NotFoundError, WattstreamError
 from server.errors import error_response
 from server.models_api import ARCHIVE, JSON, download
-from server.token import BearerToken
 from server.training.explain import one_line
 from server.training.jobs import BusyError, Job, Jobs, State
 from server.training.mapped import mapped
@@ -28,6 +27,7 @@ from server.training.process import Outcome
 from server.training.request import TrainRequest, decode_request
 from server.training.run import Report
 from server.training.upload import SILENT_SECONDS, receive_body
+from server.writing import Writers
 
 _log = logging.getLogger(__name__)
 
@@ -69,12 +69,12 @@ class TrainingApi:
         self,
         jobs: Jobs,
         check: Check,
-        token: BearerToken,
+        writers: Writers,
         limit: int,
         stopping: Event,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        self._jobs, self._check, self._token = jobs, check, token
+        self._jobs, self._check, self._writers = jobs, check, writers
         self._limit, self._stopping = limit, stopping
         self._silent_seconds = silent_seconds
 
@@ -89,7 +89,7 @@ class TrainingApi:
 
     async def train(self, request: Request) -> Response:
         """The zip; or 202 and where to ask for it, if the client prefers not to wait."""
-        self._token.check(request)
+        self._writers.check(request)
         try:
             job = await run_in_threadpool(self._jobs.open)
         except BusyError as error:
@@ -158,7 +158,7 @@ class TrainingApi:
         return Response(status_code=204)
 
     def _job(self, request: Request) -> Job:
-        self._token.check(request)
+        self._writers.check(request)
         number = request.path_params["id"]
         job = self._jobs.get(number)
         if job is None:

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from estimator.settings import Settings
 from server.errors import exception_handlers
 from server.health import HealthApi
+from server.http_metrics import CountRequests, HttpMetrics
 from server.last_status import LastStatus
 from server.metrics import MetricsApi
 from server.security import SecurityHeaders
@@ -25,6 +26,7 @@ from server.training.metrics import TrainingCollector
 from server.training.process import ProcessRunner
 from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
+from server.writing import Writers
 from stream.pools import pool
 
 
@@ -50,11 +52,11 @@ def make_trainer_app(
 
     ``app.state.stopping`` is an event that ends the waiting for runs.
     """
-    stopping = Event()
+    stopping, http_metrics = Event(), HttpMetrics()
     parts = (
-        TrainingApi(jobs, check, token, limit, stopping, silent_seconds),
+        TrainingApi(jobs, check, Writers(token), limit, stopping, silent_seconds),
         HealthApi(None, LastStatus(ServerAlone())),
-        MetricsApi(TrainingCollector(jobs)),
+        MetricsApi(TrainingCollector(jobs), http_metrics),
     )
 
     @asynccontextmanager
@@ -65,9 +67,13 @@ def make_trainer_app(
         finally:
             await run_in_threadpool(jobs.__exit__, None, None, None)
 
+    routes = [route for part in parts for route in part.routes()]
     app = Starlette(
-        routes=[route for part in parts for route in part.routes()],
-        middleware=[Middleware(SecurityHeaders)],
+        routes=routes,
+        middleware=[
+            Middleware(CountRequests, metrics=http_metrics, routes=routes),
+            Middleware(SecurityHeaders),
+        ],
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )

@@ -1,12 +1,15 @@
 """The services of the compose file as processes of this machine, on other ports and folders.
 
 Arguments and environment are those of the file and the images. Kafka's image turns its environment
-into settings and formats the disk by a program in Kafka's own jars, which runs here too.
+into settings and formats the disk by a program in Kafka's own jars, which runs here too. Prometheus
+is the one that is installed here, with the file's configuration; Grafana and Kepler are not run.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.compose.project import Service, services
+from tests.compose.project import FILE, Service, services
 from tests.kafka import jars
 from tests.kafka.broker import Broker, free_ports
-from tests.server.commands.processes import MAIN, PATIENCE_SECONDS
+from tests.server.commands.processes import MAIN, PATIENCE_SECONDS, answers
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
 
@@ -29,10 +32,17 @@ class Native:
     """Starts all services in order; at the end those that are left are killed."""
 
     def __init__(self, folder: Path, sockets: Path, given: Mapping[str, str]) -> None:
-        self.services = services(given)
+        self.services = {
+            name: service
+            for name, service in services(given).items()
+            if service.is_built and not service.profiles
+        }
         self.folder, self.sockets = folder, sockets
-        broker, controller, http, *metrics = free_ports(3 + len(self.services))
+        self._others = services(given)
+        broker, controller, http, trainer, prometheus, *metrics = free_ports(5 + len(self.services))
         self.http = f"http://127.0.0.1:{http}"
+        self.trainer = f"http://127.0.0.1:{trainer}"
+        self.prometheus = f"http://127.0.0.1:{prometheus}"
         self._kafka = Broker(folder / "kafka", broker, controller)
         self._metrics = dict(zip(self.services, metrics, strict=True))
         self._moved = {
@@ -43,9 +53,17 @@ class Native:
             "server:8100": f"127.0.0.1:{http}",
             "0.0.0.0:8100": f"127.0.0.1:{http}",
             "127.0.0.1:8100": f"127.0.0.1:{http}",
+            "trainer:8102": f"127.0.0.1:{trainer}",
+            "0.0.0.0:8102": f"127.0.0.1:{trainer}",
+            "127.0.0.1:8102": f"127.0.0.1:{trainer}",
             "/var/lib/kafka/data": str(folder / "kafka" / "data"),
             "file:///store": f"file://{folder}/store",
             "/run/wattstream": str(sockets),
+            "0.0.0.0:9090": f"127.0.0.1:{prometheus}",
+            "127.0.0.1:9090": f"127.0.0.1:{prometheus}",
+            "/etc/prometheus": str(folder / "prometheus" / "etc"),
+            "path=/prometheus": f"path={folder}/prometheus/data",
+            **{f"{name}:9464": f"127.0.0.1:{self._metrics[name]}" for name in self.services},
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._ends = ExitStack()
@@ -62,13 +80,36 @@ class Native:
             stderr=said,
         )
 
+    def start_prometheus(self, seconds: float) -> None:
+        """Start Prometheus; it scrapes and evaluates as often as that instead of as told."""
+        program = shutil.which("prometheus")
+        assert program is not None, "callers ask for need_prometheus"
+        service = self._others["prometheus"]
+        to = self.folder / "prometheus" / "etc"
+        shutil.copytree(FILE.parent / "prometheus", to)
+        config = to / "prometheus.yml"
+        text = self._moved_for(service, config.read_text())
+        text, count = re.subn(r"(_interval: )15s", rf"\g<1>{seconds:g}s", text)
+        assert count == 2
+        config.write_text(text)
+        said = self._ends.enter_context((self.folder / "prometheus.err").open("wb"))
+        self.processes["prometheus"] = subprocess.Popen(
+            [program, *self._words(service, service.words)],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+
     def is_healthy(self, name: str) -> bool:
         """Run the service's health check, as the engine would."""
-        how, program, *words = self._words(self.services[name], self.services[name].health)
+        service = self._others[name]
+        how, program, *words = self._words(service, service.health)
+        if program == "wget":  # which is in that image
+            return answers(words[-1])
         assert (how, program) == ("CMD", "python")
         done = subprocess.run(
             [sys.executable, *words],
-            env=self._environment(self.services[name]),
+            env=self._environment(service),
             capture_output=True,
         )
         return done.returncode == 0
@@ -89,11 +130,10 @@ class Native:
 
     def __enter__(self) -> Self:
         try:
-            self._start_kafka(self.services["kafka"])
+            self._start_kafka(self._others["kafka"])
             for service in self.services.values():
-                if service.name != "kafka":
-                    assert set(service.after) <= {"kafka"}
-                    self.start(service)
+                assert set(service.after) <= {"kafka"}
+                self.start(service)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -150,13 +190,15 @@ class Native:
     def _moved_for(self, service: Service, text: str) -> str:
         for here, there in self._moved.items():
             text = text.replace(here, there)
-        return text.replace("127.0.0.1:9464", f"127.0.0.1:{self._metrics[service.name]}")
+        own = self._metrics.get(service.name)
+        return text if own is None else text.replace("127.0.0.1:9464", f"127.0.0.1:{own}")
 
 
 def wait_until_healthy(native: Native, name: str, patience_seconds: float = 240.0) -> None:
     """Return when the service's health check passes; fail with what it says if it ends first."""
     deadline = time.monotonic() + patience_seconds
     while not native.is_healthy(name):
-        assert native.processes[name].poll() is None, native.said(name)
+        for each, process in native.processes.items():
+            assert process.poll() is None, f"{each} has ended: {native.said(each)}"
         assert time.monotonic() < deadline, f"{name} is not healthy: {native.said(name)}"
         time.sleep(2)  # as often as the file says: each check is a process of its own

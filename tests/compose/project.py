@@ -33,6 +33,9 @@ class Service(NamedTuple):
     environment: Mapping[str, str]
     health: tuple[str, ...]
     after: tuple[str, ...]
+    profiles: tuple[str, ...]
+    is_built: bool
+    """Whether its image is made here, of this project."""
 
 
 def raw() -> dict[str, Any]:
@@ -79,13 +82,16 @@ def _service(name: str, body: Mapping[str, Any], given: Mapping[str, str]) -> Se
     return Service(
         name,
         body["image"],
-        tuple(_filled(word, given) for word in words),
-        {key: _filled(value, given) for key, value in environment.items()},
-        tuple(body["healthcheck"]["test"]),
+        tuple(filled(word, given) for word in words),
+        {key: filled(value, given) for key, value in environment.items()},
+        tuple(body.get("healthcheck", {}).get("test", ())),
         tuple(body.get("depends_on", ())),
+        tuple(body.get("profiles", ())),
+        "build" in body,
     )
 
 
-def _filled(text: str, given: Mapping[str, str]) -> str:
+def filled(text: str, given: Mapping[str, str]) -> str:
+    """The text with its variables' values, those in ``given`` or the defaults."""
     # As with compose, ":-" takes the default for an empty value too.
     return _VARIABLE.sub(lambda found: given.get(found[1]) or found[2] or "", text)

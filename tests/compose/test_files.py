@@ -17,12 +17,12 @@ from estimator import __version__
 from estimator.settings import load, table
 from server.main import run
 from tests.compose.constraints import pinned
-from tests.compose.project import FILE, ROOT, image, raw, services, variables
+from tests.compose.project import FILE, ROOT, filled, image, raw, services, variables
 from tests.kafka import jars
 
 CONTAINER_FILES: Final = sorted((ROOT / "compose").glob("*.Containerfile"))
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-OURS: Final = sorted(set(services({})) - {"kafka"})
+OURS: Final = sorted(name for name, service in services({}).items() if service.is_built)
 
 
 SCHEMA: Final = json.loads(
@@ -42,8 +42,51 @@ def test_the_schema_finds_a_mistake() -> None:
 
 
 def test_there_are_the_services_that_a_fleet_needs() -> None:
-    commands = [service.words[1] for service in services({}).values() if service.name != "kafka"]
-    assert sorted(commands) == ["collect", "estimate", "learn", "learn", "serve"]
+    found = [service for service in services({}).values() if not service.profiles]
+    commands = [service.words[1] for service in found if service.is_built]
+    assert sorted(commands) == ["collect", "estimate", "learn", "learn", "serve", "trainer"]
+    others = {service.name for service in found if not service.is_built}
+    assert others == {"kafka", "prometheus", "grafana"}
+
+
+def test_profiles_add_real_sources_and_a_kepler() -> None:
+    by_profile = {
+        service.profiles[0]: service for service in services({}).values() if service.profiles
+    }
+    assert set(by_profile) == {"host", "kepler-source", "kepler"}
+    assert by_profile["host"].words == (
+        *("wattstream", "collect", "--source", "rapl", "--source", "proc"),
+    )
+    url = "http://worker-7:9102"
+    named = services({"WATTSTREAM_KEPLER_URL": url})["collector-kepler"]
+    assert named.words == ("wattstream", "collect", "--source", f"kepler:{url}")
+
+
+def test_kepler_asks_the_socket_where_it_looks_for_it() -> None:
+    estimator, kepler = (raw()["services"][name] for name in ("estimator", "kepler"))
+    socket = estimator["environment"]["WATTSTREAM_SOCKET"]
+    (ours,) = (volume for volume in estimator["volumes"] if volume.endswith(":/run/wattstream"))
+    assert socket == "/run/wattstream/estimator.sock"
+    # Which is built into Kepler: /tmp/estimator.sock.
+    assert ours.removesuffix("/run/wattstream") + "/tmp" in kepler["volumes"]
+    assert kepler["depends_on"] == {"estimator": {"condition": "service_healthy"}}
+    words = kepler["environment"]["MODEL_CONFIG"].split()
+    assert words == [
+        f"{which}_{what}_ESTIMATOR=true"
+        for which in ("NODE", "PROCESS")
+        for what in ("TOTAL", "COMPONENTS")
+    ]
+
+
+def test_every_service_has_a_health_check_but_keplers_own() -> None:
+    without = {name for name, service in services({}).items() if not service.health}
+    assert without == {"kepler"}
+
+
+def test_images_of_others_are_pinned() -> None:
+    for service in services({}).values():
+        if not service.is_built:
+            assert re.search(r":(v|release-)?\d+\.\d+\.\d+$", service.image), service.image
 
 
 def test_kafka_is_that_of_the_tests() -> None:
@@ -63,18 +106,21 @@ def test_commands_are_commands(name: str, capsys: pytest.CaptureFixture[str]) ->
     program, command, *words = services({})[name].words
     assert program == "wattstream"
     assert run([command, "--help"]) == 0
-    assert all(word.split("=")[0] in capsys.readouterr().out for word in words[::2])
+    said = capsys.readouterr().out
+    assert all(word.split("=")[0] in said for word in words[::2])
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", sorted(services({})))
 def test_services_hold_as_few_rights_as_they_need(name: str) -> None:
     service = raw()["services"][name]
-    assert service["read_only"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    if name != "estimator":  # whose socket belongs to root
-        assert service["cap_drop"] == ["ALL"]
     for port in service.get("ports", []):
         assert port.startswith("127.0.0.1:")
+    if name in {"kafka", "kepler"}:  # of which one writes where it likes, and one into the kernel
+        return
+    assert service["read_only"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert ("user" in service) == (name == "collector-host")  # what it reads is root's
 
 
 def test_volumes_are_declared() -> None:
@@ -82,13 +128,14 @@ def test_volumes_are_declared() -> None:
         volume.partition(":")[0]
         for service in raw()["services"].values()
         for volume in service.get("volumes", [])
-        if volume[0] not in "/.$"
+        for volume in [filled(volume, {})]
+        if volume[0] not in "/."
     }
     assert used == set(raw()["volumes"])
 
 
 def test_images_carry_the_release() -> None:
-    images = {service.image for name, service in services({}).items() if name != "kafka"}
+    images = {service.image for service in services({}).values() if service.is_built}
     assert {found.rpartition(":")[2] for found in images} == {__version__}
 
 
@@ -99,8 +146,8 @@ def test_container_files_build_on_one_slim_base(path: Path) -> None:
     assert "-slim" in bases.pop()
 
 
-def test_the_image_of_all_services_is_pinned_and_not_of_root() -> None:
-    path = ROOT / "compose" / "wattstream.Containerfile"
+@pytest.mark.parametrize("path", CONTAINER_FILES, ids=lambda path: path.stem)
+def test_images_are_pinned_and_not_of_root(path: Path) -> None:
     found = image(path)
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", found.bases[0])
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", found.user)

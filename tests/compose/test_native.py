@@ -52,12 +52,12 @@ def test_a_model_is_served_and_power_is_answered(native: Native) -> None:
         return not answer["msg"] and answer["powers"]["package"][0] > 0
 
     eventually(answered)
-    for name in ("collector", "learner-1", "learner-2"):
+    for name in ("collector", "learner-1", "learner-2", "trainer"):
         wait_until_healthy(native, name)
     learners = [native.metrics_url(name) for name in ("learner-1", "learner-2")]
     eventually(
         lambda: [figures(url).get("wattstream_learner_partitions") for url in learners] == [6, 6]
     )
-    for name in [name for name in native.services if name != "kafka"]:
+    for name in native.services:
         assert native.processes[name].poll() is None, native.said(name)
         assert native.stop(name) == 0, native.said(name)

@@ -63,7 +63,9 @@ class Tab:
 
     def evaluate(self, script: str) -> Any:
         """What the expression is worth in the page."""
-        result = self.do("Runtime.evaluate", expression=script, returnByValue=True)
+        result = self.do(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
@@ -73,6 +75,14 @@ class Tab:
         while not self.evaluate(script):
             assert time.monotonic() < deadline, f"never became true: {script}"
             select.select([], [], [], 0.05)
+
+    def press(self, key: str) -> None:
+        """Press and release a key where the focus is."""
+        text = "\r" if key == "Enter" else ""
+        code = {"Enter": 13, "Escape": 27, "Tab": 9}[key]
+        named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.do("Input.dispatchKeyEvent", type="keyDown", text=text, **named)
+        self.do("Input.dispatchKeyEvent", type="keyUp", **named)
 
     def screenshot(self, path: Path) -> None:
         """Write what the page looks like as PNG."""

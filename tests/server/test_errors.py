@@ -25,6 +25,7 @@ DIGEST = "0" * 64
         ("DELETE", "/", 405),
         ("GET", "/pages/../app.py", 404),
         ("GET", "/pages/secret", 404),
+        ("GET", "/models/", 404),
         ("POST", "/live", 405),
     ],
 )
@@ -33,6 +34,23 @@ def test_what_is_not_there_is_an_error_of_our_shape(
 ) -> None:
     response = serve().request(method, path)
     assert_error(response, status, response.request.url.path if status == 404 else method)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "[", "a b", "x" * 5000, ""])
+def test_the_host_header_is_never_believed(serve: Serve, host: str) -> None:
+    client = serve(make_entry())
+    for path, status in (("/", 200), ("/nothing", 404), ("/models/", 404), ("/model", 405)):
+        response = client.get(path, headers={"host": host})
+        assert response.status_code == status
+        assert "location" not in response.headers
+        assert "evil.example" not in response.text
+    refused = client.post("/models/a/rollback", headers={"host": host, "sec-fetch-site": "none"})
+    assert_error(refused, 403, "host")
+
+
+def test_a_long_path_is_not_repeated(serve: Serve) -> None:
+    answer = assert_error(serve().get("/" + "x" * 10_000), 404, "xxx")
+    assert len(answer["error"]) < 300
 
 
 def test_a_wrong_method_is_told_the_right_ones(serve: Serve) -> None:

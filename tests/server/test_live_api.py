@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from threading import Event
 from typing import Any
 
+from starlette.requests import Request
+
+from server.event_stream import STREAMS
 from server.last_status import LastStatus
 from server.live import Live
-from server.live_api import STREAMS, LiveApi
+from server.live_api import LiveApi
 from server.status import ServerAlone, Status
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
@@ -31,7 +34,7 @@ class Stream:
 
     def read(self) -> list[tuple[str, Any]]:
         """All events until the stream ends, decoded."""
-        return decode(asyncio.run(_collect(self.api.events())))
+        return decode(asyncio.run(_collect(self.api.streams.events(self.api.view))))
 
 
 async def _collect(events: AsyncIterator[bytes]) -> bytes:
@@ -93,7 +96,7 @@ def test_after_that_only_what_is_new() -> None:
 
 def test_a_quiet_stream_is_kept_open_by_comments() -> None:
     stream = Stream([lambda: None] * 100)
-    text = asyncio.run(_collect(stream.api.events()))
+    text = asyncio.run(_collect(stream.api.streams.events(stream.api.view)))
     assert text.count(b": still here\n\n") == 3
 
 
@@ -112,14 +115,15 @@ def test_too_many_streams_are_refused_until_one_ends() -> None:
             await waiting()
 
         api = LiveApi(live, FakeCatalog(), LastStatus(ServerAlone()), stopping, pause)
-        streams = [api.events() for _ in range(STREAMS)]
+        streams = [api.streams.events(api.view) for _ in range(STREAMS)]
         for events in streams:
             await anext(events)
-        refused = await api.live(None)  # type: ignore[arg-type]  # the request is not looked at
+        request = Request({"type": "http", "query_string": b""})
+        refused = await api.live(request)
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "30"
         await streams[0].aclose()  # type: ignore[attr-defined]  # a generator, behind its iterator
-        assert (await api.live(None)).status_code == 200  # type: ignore[arg-type]
+        assert (await api.live(request)).status_code == 200
 
     asyncio.run(scenario())
 

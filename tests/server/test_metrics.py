@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -10,8 +11,10 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
+from server import http_metrics
 from server.metric_families import FAMILIES
 from server.status import LearnerStatus, Status
+from tests.compose.expressions import need_prometheus
 from tests.server.conftest import Serve
 from tests.server.fakes import AT, STATUS, FakeProvider, make_entry
 
@@ -22,6 +25,7 @@ _WITHOUT_SERIES = {
 }
 """Families of which the model of these tests has no values."""
 
+DOCUMENTED = (*FAMILIES, *http_metrics.FAMILIES)
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -153,7 +157,9 @@ def test_openmetrics_for_those_who_ask(serve: Serve) -> None:
     families: list[Metric] = list(
         open_metrics(response.text)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     )
-    assert len(families) == len({_base(family.name) for family in FAMILIES} - _WITHOUT_SERIES)
+    ours = {family.name for family in families if family.name.startswith("wattstream_")}
+    assert ours == {_base(family.name) for family in DOCUMENTED} - _WITHOUT_SERIES
+    assert "process_resident_memory_bytes" in {family.name for family in families}
 
 
 def _base(name: str) -> str:
@@ -161,10 +167,22 @@ def _base(name: str) -> str:
 
 
 def test_every_name_follows_prometheus_conventions() -> None:
-    for family in FAMILIES:
+    for family in DOCUMENTED:
         assert re.fullmatch(r"wattstream_[a-z0-9_]+[a-z0-9]", family.name)
         assert family.help.endswith(".")
         assert not re.search(r"_(ms|kib|mib|milliwatts|percent)(_|$)", family.name)
+
+
+def test_promtool_has_nothing_to_say(serve: Serve) -> None:
+    need_prometheus()
+    client = serve(make_entry(), provider=FakeProvider(STATUS))
+    client.get("/metrics")  # of which the next one tells
+    page = client.get("/metrics").text
+    assert "wattstream_http_request_duration_seconds_bucket" in page
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> None:
@@ -175,7 +193,7 @@ def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> No
         (name, kind, tuple(re.findall(r"`(\w+)`", labels)), meaning)
         for name, kind, labels, meaning in rows
     }
-    assert documented == {(one.name, one.kind, one.labels, one.help) for one in FAMILIES}
+    assert documented == {(one.name, one.kind, one.labels, one.help) for one in DOCUMENTED}
 
 
 def test_the_drifts_of_each_model(serve: Serve) -> None:

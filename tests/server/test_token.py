@@ -70,3 +70,8 @@ def test_a_token_that_cannot_be_is_misuse(tmp_path: Path) -> None:
 
 def test_nothing_needs_a_token_where_there_is_none() -> None:
     BearerToken().check(HTTPConnection({"type": "http", "headers": []}))
+
+
+def test_another_sites_page_trains_nothing(trainer: Train) -> None:
+    refused = trainer().train(body(), headers={"origin": "http://evil.example"})
+    assert_error(refused, 403, "evil.example")

@@ -139,6 +139,8 @@ def test_the_learners_figures_are_those_of_all_its_partitions() -> None:
     assert after.samples == sum(shard.learner.counts["samples"] for shard in worker.shards.values())
     assert after.samples > 100
     assert after.dead_letters == {USAGE_TOPIC: 1}
+    # A partition shows none as none: an alert sees the first one come.
+    assert [set(shard.dead_letters) for shard in after.shards] == [{USAGE_TOPIC, POWER_TOPIC}] * 2
     assert "samples" not in after.dropped
     assert {(one.topic, one.partition) for one in after.partitions} == {
         (topic, number) for topic in (USAGE_TOPIC, POWER_TOPIC) for number in range(2)

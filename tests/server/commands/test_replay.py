@@ -209,7 +209,7 @@ def test_ctrl_c_commits_and_says_how_to_go_on(wattstream: Run, tmp_path: Path) -
 @pytest.mark.slow
 def test_learn_once_can_be_interrupted_too(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "wattstream-data" / "log.sqlite") as log:
-        fill_at_once(log, nodes=8, steps=600)
+        fill_at_once(log, nodes=8, steps=2000)
     words = ["learn", "--once", "--partitions", PARTITIONS]
     with Command(tmp_path, words) as running:
         lock = tmp_path / "wattstream-data" / "learner.lock"

@@ -426,6 +426,8 @@ def test_runs_are_counted(trainer: Train) -> None:
     assert 'wattstream_training_ended_total{outcome="done"} 1.0' in page
     assert 'wattstream_training_ended_total{outcome="failed"} 1.0' in page
     assert 'wattstream_training_jobs{state="running"} 0.0' in page
+    counted = 'wattstream_http_requests_total{code="200",method="POST",route="/train"} 1.0'
+    assert counted in page
 
 
 def test_every_metric_is_documented() -> None:
