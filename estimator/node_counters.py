@@ -33,8 +33,9 @@ class NodeCounters:
     """Reads the features of the group ``NodeStat``, and ``bpf_cpu_time_ms``, once a call.
 
     Times in ms summed over processors, ``context_switches``, ``interrupts``, ``page_faults``,
-    bytes of disks and networks, and the levels ``procs_running`` and
-    ``cpu_scaling_frequency_hertz`` (mean over processors). ``bpf_cpu_time_ms`` is all time that
+    bytes of disks and networks, and the levels ``procs_running``,
+    ``cpu_scaling_frequency_hertz`` (mean over processors) and, from the second reading on,
+    ``cpu_usage_ratio``. ``bpf_cpu_time_ms`` is all time that
     some processor was busy, which is what Kepler's CPU time adds up to. A feature that this kernel
     does not tell is left out. A time that the kernel takes back (Linux lets iowait and steal fall)
     stands still until it is made up for.
@@ -50,6 +51,7 @@ class NodeCounters:
         self._ms_per_tick = 1000 / (ticks_per_second or os.sysconf("SC_CLK_TCK"))
         self._highest: dict[str, int] = {}
         self._last_user = 0
+        self._last_used: tuple[int, int] | None = None
 
     def read(self) -> dict[str, float]:
         """The counters now by name; ``SourceUnavailableError`` where there is no ``/proc/stat``."""
@@ -67,7 +69,20 @@ class NodeCounters:
             counted = {name: float(rows[row][0]) for row, name in _COUNTED.items() if row in rows}
         except (OSError, ValueError, KeyError) as error:
             raise SourceUnavailableError(f"{file} cannot be read: {error!r}") from error
-        return self._times_ms(ticks) | counted
+        return self._times_ms(ticks) | counted | self._usage(ticks)
+
+    def _usage(self, ticks: dict[str, int]) -> dict[str, float]:
+        """The part of all processor time since the last reading in which something ran.
+
+        Kepler's ``kepler_node_cpu_usage_ratio``: neither idle time nor that of waiting for disks.
+        """
+        whole = sum(ticks.values())
+        now = (whole - ticks.get("idle", 0) - ticks.get("iowait", 0), whole)
+        before, self._last_used = self._last_used, now
+        if before is None or now[1] <= before[1]:
+            return {}
+        ratio = (now[0] - before[0]) / (now[1] - before[1])
+        return {"cpu_usage_ratio": min(max(ratio, 0.0), 1.0)}
 
     def _times_ms(self, ticks: dict[str, int]) -> dict[str, float]:
         """CPU times in ms, none of them ever falling; time of guests is in user already."""

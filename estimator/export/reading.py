@@ -22,6 +22,7 @@ from estimator.vocabulary import FEATURE_GROUPS
 LOOK_AGAIN_SECONDS: Final = 60.0
 """So often a Kepler that has never answered is looked for."""
 CPU_TIME: Final = "bpf_cpu_time_ms"
+USAGE_RATIO: Final = "kepler_node_cpu_usage_ratio"
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ class Reader:
         workloads, from_proc = self._workloads(page)
         at = self._clock()
         rates = self._node(at)
+        for sample in page.samples(USAGE_RATIO) if page is not None else ():
+            rates["cpu_usage_ratio"] = sample.value
         if workloads is None:
             return Reading(page, rates, None, None, from_proc)
         shares = self._shares.update(workloads.seconds)

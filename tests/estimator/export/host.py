@@ -179,6 +179,8 @@ class Rig:
         *entries: Entry,
         proc: Path | None = None,
         policy: Policy | None = None,
+        certain: bool = True,
+        interval: float = 5.0,
     ) -> None:
         self.clock = ManualClock()
         self.shelf = Shelf(*entries)
@@ -186,14 +188,14 @@ class Rig:
         self.estimator = NodeEstimator(self.shelf, MACHINE, clock=lambda: AT_MS / 1000)
         kepler = None if url is None else KeplerScrape(url)
         self.reader = Reader(
-            kepler, self.proc, folder / "sys", certain=url is not None, clock=self.clock
+            kepler, self.proc, folder / "sys", certain=certain and url is not None, clock=self.clock
         )
         self.export = PowerExport(
             self.reader,
             self.estimator,
             LedgerFile(folder / "joules.json", "boot"),
             policy or Policy("", "host"),
-            5.0,
+            interval,
             proc=self.proc,
             sysfs=folder / "sys",
             clock=self.clock,

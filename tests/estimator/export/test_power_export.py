@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,6 +209,54 @@ def test_kepler_that_is_away_for_a_while_costs_nothing(
     whole = total(text, "kepler_node_cpu_active_joules_total", zone="package")
     assert total(text, "kepler_process_cpu_joules_total", zone="package") == pytest.approx(whole)
     assert caplog.text.count("answers 503") == 1
+
+
+def test_a_kepler_that_starts_later_is_found(tmp_path: Path, kepler: Answering) -> None:
+    """One that was not named: until then `/proc` says what runs, and nothing is missed."""
+    rig = Rig(tmp_path, kepler.url, scored_entry(), proc=proc(tmp_path), certain=False)
+    kepler.status, host = 503, Host()
+    for _ in range(3):
+        busy(rig.proc, 5.0)
+        text = rig.tick()
+    assert values(text, "kepler_process_cpu_watts", pid="7", zone="package")
+    assert values(text, "wattstream_export_kepler_up") == [0]
+    kepler.status = 200
+    text = run(rig, kepler, host, 2)  # not asked yet
+    assert values(text, "kepler_process_cpu_seconds_total", pid="7")
+    before = total(text, "kepler_node_cpu_joules_total", zone="package")
+    rig.clock.now += 60.0
+    text = run(rig, kepler, host, 3)
+    assert values(text, "wattstream_export_kepler_up") == [1]
+    assert not values(text, "kepler_process_cpu_watts", pid="7")
+    assert values(text, "kepler_vm_cpu_watts", vm_id="guest-a", zone="package")
+    assert total(text, "kepler_node_cpu_joules_total", zone="package") > before
+
+
+def test_a_fault_costs_one_page_and_is_logged(
+    tmp_path: Path,
+    kepler: Answering,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kepler.text = Host().page()
+    export = Rig(tmp_path, kepler.url, scored_entry(), interval=0.01).export
+    monkeypatch.setattr(export, "_clock", time.monotonic)
+    export.start()
+    failed, ticked = threading.Event(), threading.Event()
+
+    def fails() -> None:
+        if failed.is_set():
+            ticked.set()
+        failed.set()
+        raise RuntimeError("made up")
+
+    before = export.page()
+    monkeypatch.setattr(export, "tick", fails)
+    assert ticked.wait(30.0)
+    export.stop()
+    assert "kepler_process_cpu_seconds_total" in export.page()
+    assert export.page().splitlines()[:3] == before.splitlines()[:3]
+    assert "made up" in caplog.text
 
 
 def test_an_exporter_that_changes_its_version(

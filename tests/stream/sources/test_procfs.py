@@ -121,6 +121,16 @@ def test_times_that_the_kernel_takes_back_stand_still(tmp_path: Path) -> None:
     assert features(reader)["cpu_iowait_ms"] == 600.0
 
 
+def test_the_usage_ratio_is_that_since_the_last_reading(tmp_path: Path) -> None:
+    reader = source(tmp_path)
+    (tmp_path / "stat").write_text("cpu  100 0 50 800 50\n")
+    assert "cpu_usage_ratio" not in features(reader)
+    (tmp_path / "stat").write_text("cpu  120 0 60 860 60\n")
+    assert features(reader)["cpu_usage_ratio"] == 0.3
+    (tmp_path / "stat").write_text("cpu  1 0 1 9 2\n")
+    assert "cpu_usage_ratio" not in features(reader)
+
+
 def test_a_true_reset_is_not_hidden(tmp_path: Path) -> None:
     machine_files(tmp_path, iowait=50)
     reader = source(tmp_path)
