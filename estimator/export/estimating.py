@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,9 @@ from estimator.frozen import horizon_for_age
 from estimator.machine import MachineSpec
 from estimator.serving import ServedModel
 from estimator.vocabulary import DYN_POWER, RAPL
+
+HARDLY: Final = 1.1
+"""A model that errs by no more than that times the best one's error goes on answering."""
 
 
 class Estimate(NamedTuple):
@@ -33,6 +36,7 @@ class _Chosen:
 
     def __init__(self, entry: Entry, dynamic: Entry | None) -> None:
         self.entry, self.dynamic = entry, dynamic
+        self.node_type = entry.manifest.key.node_type
         self._horizon = -1
         self._served: list[ServedModel] = []
 
@@ -115,7 +119,7 @@ class NodeEstimator:
             if models is None:
                 continue
             try:
-                entry = models.select(query)
+                entry = self._kept(models.select(query), models.entries, features)
             except NoModelError as error:
                 self.reason = self.reason or str(error)
                 continue
@@ -124,6 +128,24 @@ class NodeEstimator:
             fit = [one for one in beside if set(one.manifest.features) <= set(features)]
             return _Chosen(entry, fit[0] if fit else None)
         return None
+
+    def _kept(self, best: Entry, entries: Sequence[Entry], features: Sequence[str]) -> Entry:
+        """The best model, or the one that has answered so far, if it is hardly more wrong.
+
+        Two that are equally good would take turns with every version, and each turn ends all
+        series, whose label is the model's name. One of another node type has had its time.
+        """
+        if self._choice is None or best.manifest.key.node_type != self._choice.node_type:
+            return best
+        before = self._choice.entry.manifest.key
+        for entry in entries:
+            fits = set(entry.manifest.features) <= set(features)
+            if entry.manifest.key == before and fits:
+                return entry if self._error(entry) <= HARDLY * self._error(best) else best
+        return best
+
+    def _error(self, entry: Entry) -> float:
+        return entry.transfer_error if self._unmetered else entry.error
 
 
 def _row(entry: Entry, rates: Mapping[str, float]) -> list[float]:
