@@ -24,15 +24,24 @@ _REASONS: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: 
 class MetricsServer:
     """Answers scrapes on a TCP port with what ``export`` returns."""
 
-    def __init__(self, export: Callable[[], str], port: int, host: str = "") -> None:
-        """Bind; ``WattstreamError`` if the port is taken. Port 0 is any that is free."""
+    def __init__(
+        self,
+        export: Callable[[], str],
+        port: int,
+        host: str = "",
+        setting: str = "metrics_port",
+    ) -> None:
+        """Bind; ``WattstreamError``, which names the setting, if the port is taken.
+
+        Port 0 is any that is free.
+        """
         self._export = export
         self._clients = 0
         try:
             self._socket = _listen(host, port)
         except OSError as error:
             reason = error.strerror or error
-            raise WattstreamError(f"metrics_port {port}: cannot listen there: {reason}") from error
+            raise WattstreamError(f"{setting} {port}: cannot listen there: {reason}") from error
 
     @property
     def port(self) -> int:

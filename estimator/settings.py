@@ -227,6 +227,32 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=0.0,
         ),
     ] = 0.05
+    export: Annotated[
+        str,
+        _help(
+            "Address and port, such as `:28283`, at which the estimator shows power in Kepler's own"
+            " series; empty for none",
+            pattern=r"^((\[.*\]|[^:]*):\d{1,5})?$",
+        ),
+    ] = ""
+    export_kepler: Annotated[
+        str,
+        _help(
+            "URL of this machine's Kepler, whose page the export passes on; `none` for `/proc`"
+            " alone; empty for the one at port 28282, if it answers"
+        ),
+    ] = ""
+    confidence_threshold: Annotated[
+        float, _help("Confidence below which an exported estimate is weak", ge=0.0, le=1.0)
+    ] = 0.7
+    low_confidence: Annotated[
+        str,
+        _help(
+            "What becomes of weak estimates: `estimation` (shown, and marked) or `disable`"
+            " (withheld)",
+            pattern=r"^(estimation|disable)$",
+        ),
+    ] = "estimation"
 
     tls_cert_file: Annotated[
         str,
@@ -272,6 +298,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Host and port that the offline trainer listens on."""
         return _address(self.train_listen)
 
+    @property
+    def export_address(self) -> tuple[str, int]:
+        """Host, empty for all of this machine's, and port of the export."""
+        return _address(self.export)
+
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
@@ -291,6 +322,8 @@ HTTP_SETTINGS: Final = ("token", "token_file", "tls_cert_file", "tls_key_file")
 """What commands that serve by HTTP heed of who may write, and how they are spoken to."""
 ISOLATION_SETTINGS: Final = ("isolator", "bg_hints", "target_hints")
 """What every command that learns heeds of DynPower."""
+EXPORT_SETTINGS: Final = ("export", "export_kepler", "confidence_threshold", "low_confidence")
+"""What every command that has the estimator heeds of the export."""
 KAFKA_SETTINGS: Final = tuple(n for n in Settings.__struct_fields__ if n.startswith("kafka_"))
 """What every command that opens the log heeds."""
 

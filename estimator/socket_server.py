@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from estimator.answering import Answerer
 from estimator.counts import Counts
@@ -42,6 +42,29 @@ _TICK_SECONDS: Final = 0.1
 """So often deadlines and the stop event are looked at."""
 
 
+class Export(Protocol):
+    """What is shown at a port of its own: `export.power_export.PowerExport`."""
+
+    def page(self) -> str:
+        """The page as it is now."""
+        ...
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+class Exported(NamedTuple):
+    """An export, and the host (empty for all addresses) and port at which it is shown."""
+
+    export: Export
+    address: tuple[str, int]
+
+
 class EstimatorServer:
     """Serves an answerer at unix sockets; ``refresh`` is called in the background.
 
@@ -60,6 +83,7 @@ class EstimatorServer:
         patience_seconds: float = PATIENCE_SECONDS,
         access: Access = Access(),  # noqa: B008  # it cannot be changed
         metrics_port: int = 0,
+        export: Exported | None = None,
         limits: Limits | None = None,
         counts: Counts | None = None,
     ) -> None:
@@ -72,6 +96,8 @@ class EstimatorServer:
         self._access = access
         self._metrics_port = metrics_port
         self.metrics: MetricsServer | None = None
+        self._exported = export
+        self.export: MetricsServer | None = None
         self._patience = patience_seconds
         self._bound: list[BoundSocket] = []
         self._closing = ExitStack()
@@ -91,6 +117,11 @@ class EstimatorServer:
             if self._metrics_port:
                 self.metrics = MetricsServer(self._export, self._metrics_port)
                 opened.callback(self.metrics.close)
+            if self._exported is not None:
+                host, port = self._exported.address
+                page = self._exported.export.page
+                self.export = MetricsServer(page, port, host, "export")
+                opened.callback(self.export.close)
             self._closing = opened.pop_all()
 
     def close(self) -> None:
@@ -118,13 +149,18 @@ class EstimatorServer:
             notifier = notifier or Notifier({})
             desk = Desk(self._answerer.respond, _affordable(self.limits), self.counts)
             self._refresher.start()
-            scraped: asyncio.Server | None = None
+            scraped: list[asyncio.Server] = []
             try:
                 await self._await_models(stop)
                 for bound in self._bound:
                     desk.listen(bound.socket)
-                if self.metrics is not None:
-                    scraped = await self.metrics.start()
+                if self._exported is not None:
+                    await asyncio.to_thread(self._exported.export.start)
+                scraped += [
+                    await server.start()
+                    for server in (self.metrics, self.export)
+                    if server is not None
+                ]
                 where = ", ".join(map(str, self.paths))
                 _log.info("answering at %s", where)
                 notifier.ready(f"answering at {where}")
@@ -138,8 +174,10 @@ class EstimatorServer:
                 for bound in self._bound:
                     bound.leave()
                 desk.close()
-                if scraped is not None:
-                    scraped.close()
+                for server in scraped:
+                    server.close()
+                if self._exported is not None:
+                    self._exported.export.stop()
                 self._refresher.stop()
 
     async def _await_models(self, stop: threading.Event | asyncio.Event) -> None:

@@ -1,7 +1,8 @@
 """The words of the field: components, energy sources, output types, features, feature groups.
 
 Names and lists are kepler-model-server's (its ``train_types.py``), so that what is learned here
-can be asked for by Kepler; ``CPUTime`` and ``NodeStat`` are added for machines that have less.
+can be asked for by Kepler; ``CPUTime``, ``CPUUsage`` and ``NodeStat`` are added for machines that
+have less.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ GAUGE_FEATURES: Final = frozenset(
     {
         "cgroupfs_memory_usage_bytes",
         "cpu_scaling_frequency_hertz",
+        "cpu_usage_ratio",
         "kubelet_memory_bytes",
         "node_info",
         "procs_running",
@@ -57,7 +59,11 @@ _NODE_STAT = (
     "cpu_steal_ms",
     "cpu_system_ms",
     "cpu_user_ms",
+    "disk_read_bytes",
+    "disk_write_bytes",
     "interrupts",
+    "net_receive_bytes",
+    "net_transmit_bytes",
     "page_faults",
     "procs_running",
 )
@@ -72,6 +78,7 @@ FEATURE_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "BPFIRQ": tuple(sorted((*_BPF, *_IRQ))),
     "AcceleratorOnly": ("accelerator_intel_qat",),
     "CPUTime": ("bpf_cpu_time_ms",),
+    "CPUUsage": ("bpf_cpu_time_ms", "cpu_usage_ratio"),
     "NodeStat": _NODE_STAT,
 }
 """Feature group to its features, each list sorted."""

@@ -361,6 +361,10 @@ class Learner:
             key = ModelKey(**saved["key"])
             if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
                 continue  # It learned what is above another background: it begins anew.
+            features = tuple(saved["features"])
+            if self._pool.groups.get(key.feature_group, features) != features:
+                _log.info("%s has other features in this release: it begins anew", key.slug)
+                continue
             model = self._empty(key, saved["features"], saved["components"])
             model.restore(saved["model"])
             self._models[key] = model

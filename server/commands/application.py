@@ -16,6 +16,7 @@ import typer
 from estimator import __version__
 from estimator.errors import MisuseError
 from estimator.settings import SECRETS, Row, Settings, load, split, table
+from server.commands.as_given import take_as_given
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -30,7 +31,7 @@ COMMANDS: Final = (
 """The commands in the order of the help; each is a module of this package."""
 
 
-def make(arguments: Sequence[str] = ()) -> typer.Typer:
+def make(arguments: Sequence[str] = ()) -> Callable[..., Any]:
     """The application: with the command that the arguments name, or with all if they name none.
 
     To make all of them takes memory and time that an estimator should not need.
@@ -52,7 +53,9 @@ def make(arguments: Sequence[str] = ()) -> typer.Typer:
             app.command(name)(_command(module.run, module.SETTINGS, rows))
         else:
             app.add_typer(_group(module.run, parts, module.SETTINGS, rows), name=name)
-    return app
+    made = typer.main.get_command(app)
+    take_as_given(made, frozenset(("config", *rows)))
+    return made
 
 
 def _group(
@@ -115,7 +118,7 @@ def _command(run: Command, names: tuple[str, ...], rows: Mapping[str, Row]) -> C
     flags = [_flag(setting, rows) for setting in ("config", *flagged)]
 
     def command(**given: Any) -> int | None:
-        config = given.pop("config")
+        config = Path(said) if (said := given.pop("config")) is not None else None
         chosen = {setting: given.pop(setting) for setting in flagged}
         settings = load({key: _given(value) for key, value in chosen.items()}, os.environ, config)
         _set_up_logging(settings)

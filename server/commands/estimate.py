@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from estimator.catalog import Catalog
-from estimator.settings import Settings
+from estimator.settings import EXPORT_SETTINGS, Settings
 from estimator.socket_server import EstimatorServer
 
 if TYPE_CHECKING:
+    from estimator.answering import Models
     from estimator.machine import MachineSpec
     from estimator.model_cache import ModelCache
     from estimator.model_source import ModelSource
+    from estimator.socket_server import Exported
 
 SETTINGS = (
     *("data", "store", "socket", "socket_mode", "procfs", "sysfs", "refresh_interval"),
     *("models", "models_interval", "imported", "socket_owner", "socket_group", "metrics_port"),
+    *(*EXPORT_SETTINGS, "node", "interval"),
 )
 
 _log = logging.getLogger(__name__)
@@ -72,8 +75,42 @@ def make_estimator(
         refresh_seconds=refresh_seconds or settings.refresh_interval,
         access=access(int(settings.socket_mode, 8), settings.socket_owner, settings.socket_group),
         metrics_port=settings.metrics_port,
+        export=_exported(settings, models, imported, machine) if settings.export else None,
         counts=counts,
     )
+
+
+def _exported(
+    settings: Settings, models: Models, imported: Models, machine: MachineSpec
+) -> Exported:
+    """The page of power in Kepler's series that the settings describe."""
+    import socket
+
+    from estimator.export.estimating import NodeEstimator
+    from estimator.export.ledger_file import LedgerFile, boot_id
+    from estimator.export.power_export import Policy, PowerExport
+    from estimator.export.reading import Reader
+    from estimator.export.scrape import KEPLER_URL, KeplerScrape
+    from estimator.meters import missing_meters
+    from estimator.socket_server import Exported
+
+    proc, sysfs, said = Path(settings.procfs), Path(settings.sysfs), settings.export_kepler
+    kepler = None if said == "none" else KeplerScrape(said or KEPLER_URL)
+    export = PowerExport(
+        Reader(kepler, proc, sysfs, certain=bool(kepler and said)),
+        NodeEstimator(models, machine, fallback=imported, unmetered=missing_meters(sysfs)),
+        LedgerFile(Path(settings.data) / "export" / "joules.json", boot_id(proc)),
+        Policy(
+            settings.node,
+            socket.gethostname(),
+            settings.confidence_threshold,
+            settings.low_confidence == "disable",
+        ),
+        settings.interval,
+        proc=proc,
+        sysfs=sysfs,
+    )
+    return Exported(export, settings.export_address)
 
 
 def _source(settings: Settings) -> ModelSource:

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import HTTP_SETTINGS, ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
+from estimator.settings import (
+    EXPORT_SETTINGS,
+    HTTP_SETTINGS,
+    ISOLATION_SETTINGS,
+    KAFKA_SETTINGS,
+    Settings,
+)
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -40,6 +46,7 @@ SETTINGS = (
     "socket_owner",
     "socket_group",
     "metrics_port",
+    *EXPORT_SETTINGS,
     "initial_pipeline_url",
     "learner",
     "session_timeout",

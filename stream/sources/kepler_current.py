@@ -15,6 +15,7 @@ from stream.sources.kepler_workloads import column, workloads
 _ACTIVE: Final = "kepler_node_cpu_active_joules"
 _IDLE: Final = "kepler_node_cpu_idle_joules"
 _PLATFORM: Final = "kepler_platform_watts"
+_RATIO: Final = "kepler_node_cpu_usage_ratio"
 _INFO: Final = "kepler_node_cpu_info"
 _LEVELS: Final = (
     ("process", "pid", "kepler_process_cpu_seconds"),
@@ -24,7 +25,7 @@ _LEVELS: Final = (
 
 ENERGY_SERIES: Final = frozenset({_ACTIVE, _IDLE, _PLATFORM})
 USAGE_SERIES: Final = frozenset(series for _, _, series in _LEVELS)
-MARKERS: Final = ENERGY_SERIES | USAGE_SERIES | {_INFO, "kepler_node_cpu_usage_ratio"}
+MARKERS: Final = ENERGY_SERIES | USAGE_SERIES | {_INFO, _RATIO}
 """Series that no release before 0.10 has."""
 SERIES: Final = MARKERS
 LABELS: Final = frozenset(
@@ -62,12 +63,17 @@ def current_usage(
 ) -> UsageRecord | None:
     """The CPU time of every process, or container; None if the exporter shows neither.
 
+    Of the node the usage ratio beside it, which knows of processes too short to be seen.
     The sum over the node would fall whenever a process ends, so the processes go out one by one.
     """
     rows = _workloads(families)
     if not rows.id:
         return None
-    return UsageRecord(VERSION, node, at, "counter", machine=machine, workloads=rows)
+    ratios = [sample.value for sample in families.get(_RATIO, ())]
+    of_node = {"cpu_usage_ratio": ratios[0]} if ratios else {}
+    return UsageRecord(
+        VERSION, node, at, "counter", machine=machine, node_features=of_node, workloads=rows
+    )
 
 
 def current_power(families: Families, at: int, node: str) -> list[PowerRecord]:

@@ -15,6 +15,18 @@ def toml(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("export", "28283"), ("low_confidence", "hide"), ("export", "a:b")]
+)
+def test_settings_of_the_export_that_mean_nothing_are_named(name: str, value: str) -> None:
+    with pytest.raises(MisuseError, match=f"'{name}' in the flags is '{value}'"):
+        load({name: value}, {})
+
+
+def test_an_export_without_a_host_is_at_all_addresses() -> None:
+    assert Settings(export=":28283").export_address == ("", 28283)
+
+
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
     config = toml(tmp_path, 'interval = 1.0\nlateness = 1.0\nnode = "file"\n')
     environment = {"WATTSTREAM_LATENESS": "2", "WATTSTREAM_NODE": "environment"}
@@ -74,8 +86,9 @@ def test_what_kubernetes_says_of_our_services_is_no_setting(name: str) -> None:
 def test_the_environment_can_set_every_setting(row: Row) -> None:
     default = getattr(Settings(), row.name)
     value = {str: "0777", int: "9", float: "9.5", tuple: "a"}[type(default)]
-    if row.name.endswith("listen"):
+    if row.name.endswith("listen") or row.name == "export":
         value = "[::]:9"
+    value = {"low_confidence": "disable", "confidence_threshold": "0.5"}.get(row.name, value)
     assert getattr(load({}, {row.environment: value}), row.name) != default
 
 

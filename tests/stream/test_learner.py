@@ -276,6 +276,26 @@ def test_a_checkpoint_of_other_experts_is_refused_by_name() -> None:
         Learner(pool(("ridge", "linear"))).restore(before.state())
 
 
+def test_a_group_with_other_features_than_the_checkpoint_s_begins_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    samples = joined(fleet(nodes=1, steps=8))
+    kept, changed = samples[0].features[:1], samples[0].features[:2]
+    before = Learner(pool(("ridge",), {"Same": kept, "Group": kept}))
+    learn(before, samples)
+    after = Learner(pool(("ridge",), {"Same": kept, "Group": changed}))
+    after.restore(before.state())
+    assert {key.feature_group for key in after.models} == {"Same"}
+    learn(after, samples)
+    found = {key.feature_group: model.features for key, model in after.models.items()}
+    assert {name: tuple(features) for name, features in found.items()} == {
+        "Same": kept,
+        "Group": changed,
+    }
+    assert "Group has other features in this release: it begins anew" in caplog.text
+
+
 def test_checkpoints_of_before_know_nothing_of_the_last_samples() -> None:
     learner = Learner(pool(), None)
     learn(learner, joined(fleet(nodes=2, steps=60, restless=False)))

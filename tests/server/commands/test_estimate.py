@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from estimator.artifact import Artifact
@@ -89,6 +92,48 @@ def test_models_come_from_the_server_and_last_without_it(
             eventually(lambda: figures(url)["wattstream_estimator_refresh_failures_total"] >= 1)
             assert second.stop(signal.SIGTERM) == 0
         assert second.said.count("Connection refused") == 1
+
+
+@pytest.mark.slow
+def test_power_is_exported_and_joules_survive_a_restart(
+    models: ModelStore, server: HttpServer
+) -> None:
+    port, last = free_port(), 0.0
+    with short_folder() as folder:
+        words = ["estimate", "--models", server.url, "--socket", folder / "e.sock"]
+        words += ["--data", folder, "--export", f"127.0.0.1:{port}", "--interval", 0.2]
+        words += ["--export-kepler", "none"]
+        for _ in range(2):
+            with Command(folder, words) as estimator:
+
+                def joules(above: float = last) -> float | None:
+                    with contextlib.suppress(httpx.TransportError):
+                        found = figures(f"http://127.0.0.1:{port}")
+                        if found.get("wattstream_export_estimates_total", 0.0) >= 2:
+                            now = found["kepler_node_cpu_joules_total"]
+                            return now if now > above else None
+                    return None
+
+                last = eventually(joules)
+                found = figures(f"http://127.0.0.1:{port}")
+                assert found["kepler_process_cpu_joules_total"] > 0
+                assert estimator.stop(signal.SIGTERM) == 0
+        assert (folder / "export" / "joules.json").is_file()
+
+
+def test_a_port_of_the_export_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        estimator = lone_estimator(
+            Settings(
+                data=str(tmp_path),
+                socket=(str(tmp_path / "e.sock"),),
+                export=f"127.0.0.1:{port}",
+            )
+        )
+        with pytest.raises(WattstreamError, match=f"export {port}: cannot listen there"):
+            estimator.bind()
+    assert not (tmp_path / "e.sock").exists()
 
 
 def test_settings_reach_the_estimator(tmp_path: Path) -> None:

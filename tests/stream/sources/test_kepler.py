@@ -148,7 +148,7 @@ def test_0_11_with_two_sockets_psys_and_redfish(exporter: Exporter, source: Kepl
     assert usage.workloads.id == ["4711", "812"]
     assert usage.workloads.kind == ["process", "process"]
     assert usage.workloads.features == {"bpf_cpu_time_ms": [311500.0, 20500.0]}
-    assert usage.node_features == {}
+    assert usage.node_features == {"cpu_usage_ratio": 0.2174}
     assert joules(power["rapl-sysfs"]) == {
         ("package", "aggregated-package"): 153210.75,
         ("dram", "aggregated-dram"): 1000.0,

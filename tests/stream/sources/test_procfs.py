@@ -20,11 +20,25 @@ procs_running 3
 procs_blocked 0
 """
 
+DISKS = """   8       0 sda 10 0 100 7 20 0 200 9 0 0 0
+   8       1 sda1 9 0 90 7 20 0 190 9 0 0 0
+   7       0 loop0 5 0 50 1 0 0 0 0 0 0 0
+"""
+NETWORKS = """Inter-|   Receive
+ face |bytes    packets
+    lo:  999 1 0 0 0 0 0 0 999 1 0 0 0 0 0 0
+  eth0: 1000 9 0 0 0 0 0 0 2000 8 0 0 0 0 0 0
+docker0: 70 1 0 0 0 0 0 0 80 1 0 0 0 0 0 0
+"""
+
 
 def machine_files(root: Path, iowait: int = 5, steal: int = 6) -> None:
     (root / "stat").write_text(STAT.format(iowait=iowait, steal=steal))
     (root / "vmstat").write_text("nr_free_pages 5\npgfault 4321\npgmajfault 7\n")
     (root / "cpuinfo").write_text("processor: 0\ncpu MHz: 2000\n\nprocessor: 1\ncpu MHz: 3000\n")
+    (root / "diskstats").write_text(DISKS)
+    (root / "net").mkdir(exist_ok=True)
+    (root / "net/dev").write_text(NETWORKS)
 
 
 def source(root: Path) -> ProcSource:
@@ -52,7 +66,11 @@ def test_every_feature_of_the_group_in_its_unit(tmp_path: Path) -> None:
         "cpu_steal_ms": 60.0,
         "cpu_system_ms": 300.0,
         "cpu_user_ms": 1200.0,
+        "disk_read_bytes": 190 * 512.0,
+        "disk_write_bytes": 390 * 512.0,
         "interrupts": 777.0,
+        "net_receive_bytes": 1070.0,
+        "net_transmit_bytes": 2080.0,
         "page_faults": 4321.0,
         "procs_running": 3.0,
     }
@@ -70,6 +88,15 @@ def test_frequency_comes_from_cpufreq_where_there_is_one(tmp_path: Path) -> None
         folder.mkdir(parents=True)
         (folder / "scaling_cur_freq").write_text(f"{khz}\n")
     assert features(source(tmp_path))["cpu_scaling_frequency_hertz"] == 1.25e9
+
+
+def test_devices_count_and_what_is_made_of_them_does_not(tmp_path: Path) -> None:
+    machine_files(tmp_path)
+    for device in ("block/sda/device", "class/net/eth0/device"):
+        (tmp_path / device).mkdir(parents=True)
+    found = features(source(tmp_path))
+    assert (found["disk_read_bytes"], found["disk_write_bytes"]) == (51200.0, 102400.0)
+    assert (found["net_receive_bytes"], found["net_transmit_bytes"]) == (1000.0, 2000.0)
 
 
 def test_what_the_machine_lacks_is_left_out(tmp_path: Path) -> None:
@@ -92,6 +119,16 @@ def test_times_that_the_kernel_takes_back_stand_still(tmp_path: Path) -> None:
     assert (later["cpu_iowait_ms"], later["cpu_steal_ms"]) == (500.0, 400.0)
     machine_files(tmp_path, iowait=60, steal=41)
     assert features(reader)["cpu_iowait_ms"] == 600.0
+
+
+def test_the_usage_ratio_is_that_since_the_last_reading(tmp_path: Path) -> None:
+    reader = source(tmp_path)
+    (tmp_path / "stat").write_text("cpu  100 0 50 800 50\n")
+    assert "cpu_usage_ratio" not in features(reader)
+    (tmp_path / "stat").write_text("cpu  120 0 60 860 60\n")
+    assert features(reader)["cpu_usage_ratio"] == 0.3
+    (tmp_path / "stat").write_text("cpu  1 0 1 9 2\n")
+    assert "cpu_usage_ratio" not in features(reader)
 
 
 def test_a_true_reset_is_not_hidden(tmp_path: Path) -> None:

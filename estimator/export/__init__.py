@@ -1,0 +1,1 @@
+"""Kepler's own series for machines that cannot measure: one page, scraped in Kepler's place."""
