@@ -117,6 +117,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=PatientProtocol,
+                loop="asyncio",
                 ssl_context_factory=None if certificate is None else context,
                 # What a header says of the client's address or scheme is anybody's word.
                 proxy_headers=False,

@@ -1,18 +1,20 @@
-"""Connections that send no request are closed: a client that dawdles must not keep others out."""
+"""Connections that send no request are closed, be it that they dawdle or that they never end."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_SECONDS: Final = 10.0
 """From the opening of a connection, or a request's first byte, to the end of its headers."""
+HEADERS_BYTES: Final = 65_536
+"""A request's line and headers have no more."""
 
 
-class PatientProtocol(H11Protocol):
-    """Uvicorn's protocol with a deadline for a request's headers.
+class PatientProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol with a deadline and a limit for a request's headers.
 
     Uvicorn itself limits only the time between an answer and the next request.
     """
@@ -22,6 +24,7 @@ class PatientProtocol(H11Protocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unasked = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -34,6 +37,11 @@ class PatientProtocol(H11Protocol):
         under_way = self.cycle is not None and not self.cycle.response_complete
         if under_way:
             self._disarm()
+            self._unasked = 0
+            return
+        self._unasked += len(data)
+        if self._unasked > HEADERS_BYTES:
+            self.transport.close()
         elif self._deadline is None:
             self._arm()
 

@@ -42,6 +42,22 @@ def test_a_second_request_has_a_deadline_too(server: HttpServer) -> None:
         assert b"HTTP/1.1" not in _read(client)
 
 
+def test_headers_without_end_are_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(FakeCatalog([make_entry()]), FakeModels())
+    with (
+        HttpServer(app, "127.0.0.1", 0) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=5) as client,
+    ):
+        client.sendall(ASKED[:-2])
+        with pytest.raises(OSError, match="reset|Broken pipe"):
+            for _ in range(1000):
+                client.sendall(b"x: " + b"y" * 8000 + b"\r\n")
+        client.close()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as other:
+            other.sendall(ASKED)
+            assert other.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_an_answer_that_takes_longer_is_not_cut_off(server: HttpServer) -> None:
     with server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(ASKED.replace(b"/healthz", b"/live"))
