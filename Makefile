@@ -8,9 +8,11 @@ DEVELOPER := $(VENV)/.ready-developer
 TEST_PROCESSES ?= 3
 KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= 9093
+PROMETHEUS_PORT ?= 9090
+KEPLER_PORT ?= 8888
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench fuzz soak kafka kafka-stop compose-check clean
+.PHONY: help setup run demo test check format bench fuzz soak kafka kafka-stop prometheus compose-check clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +63,9 @@ kafka: $(DEVELOPER) ## Start an Apache Kafka broker on this machine, fetched by 
 
 kafka-stop: $(DEVELOPER) ## Stop that broker and delete all it kept
 	@$(BIN)/python -m tests.kafka stop
+
+prometheus: $(DEVELOPER) ## Start a simulated Kepler and Prometheus here, with half an hour of past (PROMETHEUS_PORT=9090)
+	@$(BIN)/python -m tests.prometheus --port $(PROMETHEUS_PORT) --kepler-port $(KEPLER_PORT)
 
 compose-check: $(DEVELOPER) ## Check compose/ and run its services here, without containers
 	$(BIN)/python -m pytest tests/compose -q

@@ -26,6 +26,7 @@ Command = Callable[..., int | None]
 COMMANDS: Final = (
     *("up", "collect", "learn", "serve", "estimate", "evaluate", "replay"),
     *("train", "trainer", "profile", "ask", "models", "topics"),
+    *("query", "validate", "extract", "isolate", "plot", "export"),
 )
 """The commands in the order of the help; each is a module of this package."""
 

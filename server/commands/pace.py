@@ -29,8 +29,8 @@ class Pace:
     (None, None, 500.0, 2.0)
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "records") -> None:
+        self._clock, self._unit = clock, unit
         self._seen: deque[tuple[float, int]] = deque()
 
     def update(self, done: int) -> None:
@@ -57,7 +57,7 @@ class Pace:
     def words(self, done: int, total: int) -> str:
         """All of it in one line."""
         percent = 100 * done // total if total else 100
-        text = f"{percent} %, {done} of {total} records"
+        text = f"{percent} %, {done} of {total} {self._unit}"
         rate, left = self.rate, self.left_seconds(done, total)
         if rate is None or left is None:
             return text
@@ -65,16 +65,16 @@ class Pace:
 
 
 @contextmanager
-def shown(what: str) -> Iterator[Show]:
+def shown(what: str, unit: str = "records") -> Iterator[Show]:
     """A function to be told how much of how much is done."""
     if not sys.stderr.isatty():
-        yield _lines(what)
+        yield _lines(what, unit=unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"))
-    pace = Pace()
+    pace = Pace(unit=unit)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None, pace="")
 
@@ -85,8 +85,10 @@ def shown(what: str) -> Iterator[Show]:
         yield show
 
 
-def _lines(what: str, clock: Callable[[], float] = time.monotonic) -> Show:
-    pace = Pace(clock)
+def _lines(
+    what: str, clock: Callable[[], float] = time.monotonic, *, unit: str = "records"
+) -> Show:
+    pace = Pace(clock, unit)
     said_at = clock()
 
     def show(done: int, total: int) -> None:

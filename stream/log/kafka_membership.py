@@ -37,6 +37,13 @@ _HEARTBEATS: Final = 15
 """So many in a session: a member may miss some."""
 _ASK_SECONDS: Final = 0.1
 """Changes are looked for so often, however often is polled."""
+_PATIENCE_SECONDS: Final = 10.0
+"""Who has not been told what it has for longer, and longer than a session, joins anew.
+
+The client (3.0) forgets about a join under way if its view of the topics changes meanwhile: it
+would wait for ever, and the group would give what it had to others. Who has joined and waits for
+slow members loses nothing by joining again: the place is the name's.
+"""
 _LOST: Final = (
     CommitFailedError,
     IllegalGenerationError,
@@ -80,6 +87,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
         self._assignment = Assignment(0, (), partitions)
         self._give_up: Callable[[], None] = _nothing
         self._failure: Exception | None = None
+        self._patience = max(_PATIENCE_SECONDS, session_seconds)
+        self._waiting_since: float | None = None
 
     def poll(self, timeout_seconds: float, give_up: Callable[[], None]) -> Assignment:
         """Take part in the group; what is ours now. Waits so long if that is nothing yet."""
@@ -91,10 +100,15 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
         self._asked_at = now
         if self._consumer is not None and self._connector.changed(self._credentials):
             self._come_again(give_up)
+        if self._waiting_since is not None and now - self._waiting_since > self._patience:
+            _log.info("group %r has not answered %r: joining anew", self._group, self._member)
+            self._come_again(give_up)
         if self._consumer is None:
+            self._waiting_since = now
             self._credentials = self._connector.credentials()
             self._consumer = self._connector.open(KafkaConsumer, **self._options)
             self._consumer.subscribe(self._topics, listener=self)
+            self._tell_the_client_of_topics()
         self._give_up = give_up
         try:
             self._consumer.poll(int(timeout_seconds * 1000), 1)
@@ -132,7 +146,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
     def close(self) -> None:
         """Take no part any more. The place is kept for the session: a restart moves nothing."""
         consumer, self._consumer = self._consumer, None
-        self._assignment = self._next(())
+        self._assignment, self._waiting_since = self._next(()), None
         if consumer is not None:
             consumer.close(timeout_ms=self._connector.timeout_ms)
 
@@ -140,6 +154,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
 
     def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Everything is given up before it is assigned anew: the state must be written now."""
+        self._waiting_since = time.monotonic()
         if not self._assignment.partitions:
             return
         _log.info("group %r assigns its partitions anew: %d given up", self._group, len(revoked))
@@ -152,10 +167,20 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # it ha
 
     def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         """Note what is ours, and fetch none of it."""
+        self._waiting_since = None
         self._consumer.pause(*assigned)
         numbers = tuple(sorted({partition for _, partition in assigned}))
         self._assignment = self._next(numbers)
         _log.info("group %r gives %r the partitions %s", self._group, self._member, list(numbers))
+
+    def _tell_the_client_of_topics(self) -> None:
+        """What it will be told of the topics in a moment is nothing new: see `KnownRanges`.
+
+        Else a group assigns once more what it has just assigned, as soon as its leader has heard
+        of the topics; and whose join is under way then may be forgotten.
+        """
+        known = {topic: set(range(self._assignment.of)) for topic in self._topics}
+        self._consumer._coordinator._metadata_snapshot = known
 
     def _come_again(self, give_up: Callable[[], None]) -> None:
         """Leave as who is started again does: a client keeps the password that it began with."""

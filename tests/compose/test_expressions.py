@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from tests.compose.expressions import (
 from tests.compose.native import Native, wait_until_healthy
 from tests.compose.test_native import REQUEST
 from tests.kafka.fixtures import need_kafka
-from tests.server.commands.processes import eventually, short_folder
+from tests.server.commands.processes import PATIENCE_SECONDS, eventually, short_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FLEET = {
-    "WATTSTREAM_INTERVAL": "0.5",
+    "WATTSTREAM_INTERVAL": "1",
     "WATTSTREAM_MODELS_INTERVAL": "1",
     # Enough nodes of each partition that one of them is held out.
     "WATTSTREAM_SOURCE": "sim:40",
@@ -36,6 +36,13 @@ FLEET = {
 }
 SCRAPED_SECONDS = 1.0
 RATE_INTERVAL = "30s"
+LEARNED_OF_THE_PAST = 'model:wattstream_model_mae_watts:max_avg_over_time1d{horizon_seconds="300"}'
+LEARNED_SINCE = (
+    "wattstream_model_transfer_mae_watts",
+    "rate(wattstream_estimator_request_duration_seconds_count[30s]) > 0",
+    "rate(wattstream_learner_dropped_total[30s])",
+    'rate(wattstream_source_records_total{source=~"sim.*"}[30s])',
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +58,19 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, sockets: Path) -> Itera
     need_kafka()
     folder = tmp_path_factory.mktemp("fleet")
     native = Native(folder, sockets, FLEET)
-    also = ("--source", f"trace:{_past(folder / 'past.csv')}")
     collector = native.services["collector"]
-    native.services["collector"] = collector._replace(words=(*collector.words, *also))
+    # First the past alone, to its end: beside nodes of now it could come too late.
+    past = ("--source", f"trace:{_past(folder / 'past.csv')}")
+    native.services["collector"] = collector._replace(words=(*collector.words[:2], *past))
     with native:
         native.start_prometheus(SCRAPED_SECONDS)
         wait_until_healthy(native, "prometheus")
         with httpx.Client(base_url=native.prometheus, trust_env=False, timeout=30) as client:
-            _work(native, client)
+            assert native.processes.pop("collector").wait(PATIENCE_SECONDS) == 0
+            _wait_for(native, client, LEARNED_OF_THE_PAST)
+            native.start(collector)
+            for text in LEARNED_SINCE:
+                _wait_for(native, client, text)
             yield client
 
 
@@ -75,31 +87,27 @@ def _past(path: Path) -> Path:
     return path
 
 
-def _work(native: Native, client: httpx.Client) -> None:
-    """Until a model is served and asked for, and a machine was held out."""
-    wait_until_healthy(native, "server")
+def _wait_for(native: Native, client: httpx.Client, text: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not _answer(client, text):
+        assert time.monotonic() < until, f"no answer to {text}: {_state(client)}"
+        _ask(native)
+        time.sleep(0.5)
 
-    def asked() -> bool:
-        httpx.get(f"{native.http}/models", trust_env=False, timeout=30)
-        try:
-            return not ask(native.sockets / "estimator.sock", REQUEST)["msg"]
-        except WattstreamError:
-            return False
 
-    eventually(asked)
+def _ask(native: Native) -> None:
+    """Have the server and the estimator answer something, which they count."""
+    httpx.get(f"{native.http}/models", trust_env=False, timeout=30)
+    with contextlib.suppress(WattstreamError):
+        ask(native.sockets / "estimator.sock", REQUEST)
 
-    def is_there(text: str) -> bool:
-        asked()
-        return bool(_answer(client, text))
 
-    for text in (
-        "wattstream_model_transfer_mae_watts",
-        'wattstream_model_r2_ratio{horizon_seconds="0"}',
-        'model:wattstream_model_mae_watts:max_avg_over_time1d{horizon_seconds="300"}',
-        "rate(wattstream_estimator_request_duration_seconds_count[30s]) > 0",
-        "rate(wattstream_learner_dropped_total[30s])",
-    ):
-        eventually(partial(is_there, text))
+def _state(client: httpx.Client) -> dict[str, list[str]]:
+    """Whether something is learned at all, and how far behind, for whoever reads the failure."""
+    return {
+        text: [one["value"][1] for one in _answer(client, text)]
+        for text in ("up", "wattstream_learner_samples_total", "wattstream_learner_lag_records")
+    }
 
 
 def _answer(client: httpx.Client, text: str) -> list[dict[str, Any]]:

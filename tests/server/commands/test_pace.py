@@ -76,7 +76,7 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(pace, "Pace", lambda: Pace(clock))
+    monkeypatch.setattr(pace, "Pace", lambda unit: Pace(clock, unit))
     with shown("replay into x") as show:
         show(0, 400)
         clock.now += 2
@@ -90,3 +90,13 @@ def test_into_a_pipe_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     with shown("replay") as show:
         show(1, 4)
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_counted_may_be_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with shown("asking", "seconds of metrics") as show:
+        show(5, 20)
+    assert "25 %, 5 of 20 seconds of metrics" in terminal.getvalue()

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import MemberToRemove
 
 from estimator.errors import FencedError, LogUnavailableError, WattstreamError
+from stream.log import kafka_membership
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Assignment, Membership, TopicPartition
 from tests.kafka.broker import Broker
@@ -183,6 +184,26 @@ def test_offsets_are_committed_by_those_who_are_members_now(
     with pytest.raises(FencedError, match=group):
         one.membership.commit({where: 6})
     assert log.committed(group) == {where: 5}
+
+
+def test_a_member_whose_client_forgets_to_join_joins_anew(
+    monkeypatch: pytest.MonkeyPatch, join: Join
+) -> None:
+    monkeypatch.setattr(kafka_membership, "_PATIENCE_SECONDS", 2.0)
+    forgetful: list[object] = []
+
+    class Forgetful(KafkaConsumer):  # type: ignore[misc]  # it has no types
+        """Joins nothing, if it is the first."""
+
+        def poll(self, *words: int) -> object:
+            if not forgetful:
+                forgetful.append(self)
+            return {} if self in forgetful else super().poll(*words)
+
+    monkeypatch.setattr(kafka_membership, "KafkaConsumer", Forgetful)
+    one = join("one")
+    eventually(lambda: one.has == (0, 1, 2, 3))
+    assert len(forgetful) == 1
 
 
 def test_what_fails_while_giving_up_is_raised_as_it_is(join: Join) -> None:

@@ -1,0 +1,68 @@
+"""Samples as a table in a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from estimator.errors import MisuseError
+from estimator.settings import Settings
+from estimator.vocabulary import canonical_source
+from server.commands.output import print_json
+from server.commands.recorded import READING, End, File, Nodes, Start, recording_of
+
+SETTINGS = READING
+
+EXTRACTORS = ("default", "smooth")
+_SMOOTHED = 30
+
+
+def run(
+    settings: Settings,
+    file: File = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, .csv or .parquet")
+    ] = Path("output.csv"),
+    start: Start = None,
+    end: End = None,
+    nodes: Nodes = None,
+    energy_source: Annotated[
+        str | None, typer.Option("--energy-source", "-e", help="Only this one's power; else all")
+    ] = None,
+    feature_group: Annotated[
+        str | None, typer.Option("--feature-group", "-fg", help="Only its features; else all")
+    ] = None,
+    extractor: Annotated[
+        str, typer.Option(help="default, or smooth: the means of 30 samples")
+    ] = "default",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> int:
+    """Write samples as a table: usage rates and mean watts of each node and interval."""
+    from stream.samples_table import check_format, samples_table, smoothed, write_table
+    from stream.samples_wanted import of_group, of_source
+
+    if extractor not in EXTRACTORS:
+        raise MisuseError(f"--extractor is {extractor!r}: known are {', '.join(EXTRACTORS)}")
+    check_format(output)
+    with recording_of(settings, file, start, end, nodes) as recording:
+        samples = recording.samples()
+        if energy_source is not None:
+            samples = of_source(samples, canonical_source(energy_source), recording.name)
+        if feature_group is not None:
+            samples = of_group(samples, feature_group, recording.name)
+    table = samples_table(samples)
+    if extractor == "smooth":
+        table = smoothed(table, _SMOOTHED)
+    write_table(table, output)
+    names = sorted({sample.node for sample in samples})
+    if json:
+        columns = list(table.columns)
+        print_json({"file": str(output), "rows": len(table), "nodes": names, "columns": columns})
+    else:
+        sys.stdout.write(
+            f"{len(table)} rows of {len(names)} nodes in {output}: {', '.join(table.columns)}\n"
+        )
+    return 0

@@ -1,0 +1,1 @@
+"""Pictures of what was recorded and of what models say of it; they need matplotlib."""

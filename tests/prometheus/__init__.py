@@ -1,0 +1,1 @@
+"""A real Prometheus on loopback, and a simulated Kepler for it to scrape."""
