@@ -140,6 +140,12 @@ class Answerer:
         self._entries: tuple[Entry, ...] = ()
         self._choices: dict[tuple[object, ...], _Choice | str] = {}
 
+    def move(self, machine: MachineSpec) -> None:
+        """Choose by another machine from now on."""
+        self._machine = machine
+        # What has been chosen is chosen anew with the next request.
+        self._entries = ()
+
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The models that there are now."""

@@ -23,6 +23,10 @@ class NearbyModels:
         self._source = source
         self._machine = machine
 
+    def move(self, machine: MachineSpec) -> None:
+        """Have the next `indexes` be of another machine."""
+        self._machine = machine
+
     @property
     def unreadable(self) -> frozenset[str]:
         """After `indexes`: the slugs of models that are there and cannot be read."""

@@ -74,6 +74,10 @@ class NodeEstimator:
         self._choice: _Chosen | None = None
         self.reason = ""
 
+    def move(self, machine: MachineSpec) -> None:
+        """Choose by another machine from now on."""
+        self.machine = machine
+
     def estimate(self, rates: Mapping[str, float]) -> Estimate | None:
         """What the node draws at these rates by feature; None, and ``reason``, without a model."""
         chosen = self._chosen(tuple(sorted(rates)))

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from estimator.discovery import discover_machine, read_cpuinfo
+from estimator.discovery import read_cpuinfo
 from estimator.export import writing
 from estimator.export.estimating import Estimate, NodeEstimator
 from estimator.export.exposition import Page, labelled
@@ -18,10 +18,8 @@ from estimator.export.ledger_file import LedgerFile
 from estimator.export.passing import drop_power, has_fake_meter, measured_zones, node_named_in
 from estimator.export.pinning import Pinning
 from estimator.export.reading import CPU_TIME, Reader, Reading
+from estimator.machine_watch import MachineWatch
 from estimator.memory import give_back_memory
-
-MACHINE_SECONDS: Final = 60.0
-"""So often it is looked whether the processor is still the same one."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +44,7 @@ class PowerExport:
         self,
         reader: Reader,
         estimator: NodeEstimator,
+        watch: MachineWatch,
         file: LedgerFile,
         policy: Policy,
         interval_seconds: float,
@@ -55,12 +54,13 @@ class PowerExport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader, self._estimator, self._file = reader, estimator, file
+        self._watch = watch
+        watch.tell(estimator.move)
         self._policy, self._interval, self._clock = policy, interval_seconds, clock
         self._proc, self._sysfs = proc, sysfs
         self._ledger = file.load()
         self._pinning = Pinning(proc, sysfs)
         self._cpus = read_cpuinfo(proc)
-        self._machine_at = clock()
         self._at: float | None = None
         self._kepler_name = ""
         self._reason = ""
@@ -109,19 +109,10 @@ class PowerExport:
         self._text = page.text()
 
     def _look_at_machine(self) -> None:
-        if self._clock() - self._machine_at < MACHINE_SECONDS:
-            return
-        self._machine_at = self._clock()
-        machine = discover_machine(self._proc, self._sysfs)
-        before = self._estimator.machine
-        if machine.node_type != before.node_type:
-            _log.warning(
-                "this machine was %s and is %s now: the model for that is chosen",
-                before.node_type,
-                machine.node_type,
-            )
-            self._counts["wattstream_export_machine_changes_total"] += 1
-            self._estimator.machine = machine
+        self._watch.look()
+        name = "wattstream_export_machine_changes_total"
+        if self._counts[name] != self._watch.changes:
+            self._counts[name] = self._watch.changes
             self._cpus = read_cpuinfo(self._proc)
 
     def _passed_on(self, reading: Reading) -> tuple[Page, set[str]]:

@@ -16,7 +16,7 @@ import typer
 from estimator import __version__
 from estimator.errors import MisuseError
 from estimator.settings import SECRETS, Row, Settings, load, split, table
-from server.commands.as_given import take_as_given
+from server.commands.as_given import as_given, take_as_given
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -54,7 +54,7 @@ def make(arguments: Sequence[str] = ()) -> Callable[..., Any]:
         else:
             app.add_typer(_group(module.run, parts, module.SETTINGS, rows), name=name)
     made = typer.main.get_command(app)
-    take_as_given(made, frozenset(("config", *rows)))
+    take_as_given(made)
     return made
 
 
@@ -150,7 +150,7 @@ def _flag(name: str, rows: Mapping[str, Row]) -> inspect.Parameter:
         default = getattr(Settings(), name)
         kind = list[str] if isinstance(default, tuple) else type(default)
         text = f"{row.help} [{row.environment}]"
-    option = typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False)
+    option = as_given(typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

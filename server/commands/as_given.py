@@ -6,8 +6,9 @@ every node, would carry for ever, and a second opinion on what `Settings` says o
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
+
+_MARK: Final = "is_setting"
 
 
 class _AsGiven:
@@ -18,13 +19,20 @@ class _AsGiven:
         return () if value is None and param.multiple else value
 
 
-def take_as_given(command: Any, names: Collection[str]) -> None:
-    """Have a command, and the commands in it, take these parameters and ``--help`` unchecked."""
+def as_given(option: Any) -> Any:
+    """The option, marked as one whose value nobody but the settings checks."""
+    setattr(option, _MARK, True)
+    return option
+
+
+def take_as_given(command: Any) -> None:
+    """Have a command, and the commands in it, take marked options and ``--help`` unchecked."""
     with command.context_class(command) as context:
         asks_for_help = command.get_help_option(context)
     for parameter in (*command.params, asks_for_help):
-        if parameter is asks_for_help or parameter.name in names:
+        marked = getattr(parameter.type_descriptor.parameter_info, _MARK, False)
+        if parameter is asks_for_help or marked:
             # What Typer makes when it is first asked for, and then keeps.
             parameter._runtime_param = _AsGiven()
     for part in getattr(command, "commands", {}).values():
-        take_as_given(part, names)
+        take_as_given(part)

@@ -12,7 +12,7 @@ from estimator.socket_server import EstimatorServer
 
 if TYPE_CHECKING:
     from estimator.answering import Models
-    from estimator.machine import MachineSpec
+    from estimator.machine_watch import MachineWatch
     from estimator.model_cache import ModelCache
     from estimator.model_source import ModelSource
     from estimator.socket_server import Exported
@@ -41,20 +41,22 @@ def lone_estimator(settings: Settings) -> EstimatorServer:
     """
     from estimator.nearby import NearbyModels
 
-    machine = _machine(settings)
-    source: ModelSource = NearbyModels(_source(settings), machine)
+    watch = _watch(settings)
+    nearby = NearbyModels(_source(settings), watch.machine)
+    watch.tell(nearby.move)
+    source: ModelSource = nearby
     cache = None
     if settings.models or not settings.store_url.startswith("file:"):
         source = cache = _cache(settings, source)
     seconds = settings.models_interval if settings.models else settings.refresh_interval
-    return make_estimator(settings, Catalog(source), cache, machine, seconds)
+    return make_estimator(settings, Catalog(source), cache, watch, seconds)
 
 
 def make_estimator(
     settings: Settings,
     models: Catalog,
     cache: ModelCache | None = None,
-    machine: MachineSpec | None = None,
+    watch: MachineWatch | None = None,
     refresh_seconds: float | None = None,
 ) -> EstimatorServer:
     """The estimator of these models, not yet bound."""
@@ -65,23 +67,31 @@ def make_estimator(
     from estimator.model_feed import ModelFeed
     from estimator.socket_path import access
 
-    machine = machine or _machine(settings)
+    watch = watch or _watch(settings)
     counts = Counts()
-    imported = ImportedModels(settings.imported_folder, machine)
+    imported = ImportedModels(settings.imported_folder, watch.machine)
+    answerer = Answerer(models, watch.machine, fallback=imported, unmetered=missing_meters())
+    watch.tell(answerer.move)
+    feed = ModelFeed(models, counts, cache)
+
+    def refresh() -> None:
+        watch.look()  # first: what models may be needed depends on it
+        feed.refresh()
+
     return EstimatorServer(
-        Answerer(models, machine, fallback=imported, unmetered=missing_meters()),
+        answerer,
         settings.socket,
-        refresh=ModelFeed(models, counts, cache).refresh,
+        refresh=refresh,
         refresh_seconds=refresh_seconds or settings.refresh_interval,
         access=access(int(settings.socket_mode, 8), settings.socket_owner, settings.socket_group),
         metrics_port=settings.metrics_port,
-        export=_exported(settings, models, imported, machine) if settings.export else None,
+        export=_exported(settings, models, imported, watch) if settings.export else None,
         counts=counts,
     )
 
 
 def _exported(
-    settings: Settings, models: Models, imported: Models, machine: MachineSpec
+    settings: Settings, models: Models, imported: Models, watch: MachineWatch
 ) -> Exported:
     """The page of power in Kepler's series that the settings describe."""
     import socket
@@ -98,7 +108,8 @@ def _exported(
     kepler = None if said == "none" else KeplerScrape(said or KEPLER_URL)
     export = PowerExport(
         Reader(kepler, proc, sysfs, certain=bool(kepler and said)),
-        NodeEstimator(models, machine, fallback=imported, unmetered=missing_meters(sysfs)),
+        NodeEstimator(models, watch.machine, fallback=imported, unmetered=missing_meters(sysfs)),
+        watch,
         LedgerFile(Path(settings.data) / "export" / "joules.json", boot_id(proc)),
         Policy(
             settings.node,
@@ -138,7 +149,9 @@ def _cache(settings: Settings, source: ModelSource) -> ModelCache:
         return ModelCache(source, InMemoryStore())
 
 
-def _machine(settings: Settings) -> MachineSpec:
+def _watch(settings: Settings) -> MachineWatch:
     from estimator.discovery import discover_machine
+    from estimator.machine_watch import MachineWatch
 
-    return discover_machine(Path(settings.procfs), Path(settings.sysfs))
+    proc, sysfs = Path(settings.procfs), Path(settings.sysfs)
+    return MachineWatch(discover_machine(proc, sysfs), lambda: discover_machine(proc, sysfs))

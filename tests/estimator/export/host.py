@@ -12,12 +12,14 @@ from threading import Thread
 import msgspec
 
 from estimator.choice import Entry
+from estimator.discovery import discover_machine
 from estimator.export.estimating import NodeEstimator
 from estimator.export.exposition import labelled, read_page
 from estimator.export.ledger_file import LedgerFile
 from estimator.export.power_export import Policy, PowerExport
 from estimator.export.reading import Reader
 from estimator.export.scrape import KeplerScrape
+from estimator.machine_watch import MachineWatch
 from tests.estimator.served import AT_MS, MACHINE, Shelf, plain_entry
 
 GUESTS = ("guest-a", "guest-b", "guest-c")
@@ -193,6 +195,7 @@ class Rig:
         self.export = PowerExport(
             self.reader,
             self.estimator,
+            MachineWatch(MACHINE, lambda: discover_machine(self.proc, folder / "sys"), self.clock),
             LedgerFile(folder / "joules.json", "boot"),
             policy or Policy("", "host"),
             interval,
