@@ -48,10 +48,8 @@ def test_headers_without_end_are_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> 
         HttpServer(app, "127.0.0.1", 0) as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=5) as client,
     ):
-        client.sendall(ASKED[:-2])
-        with pytest.raises(OSError, match="reset|Broken pipe"):
-            for _ in range(1000):
-                client.sendall(b"x: " + b"y" * 8000 + b"\r\n")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            client.sendall(ASKED[:-2] + 10_000 * (b"x: " + b"y" * 8000 + b"\r\n"))
         client.close()
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as other:
             other.sendall(ASKED)
