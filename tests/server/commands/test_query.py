@@ -271,7 +271,7 @@ def test_query_and_train_find_the_errors_of_the_running_system(
     looks when a page is renewed sees one too many, or one too few, and has other samples.
     """
     needed()
-    every, seconds = 2.0, 300.0
+    every, seconds = 2.0, 200.0
     with (
         Exporter(begins=True) as exporter,
         PrometheusServer(tmp_path / "p", [exporter.address], "2s") as server,
@@ -280,11 +280,12 @@ def test_query_and_train_find_the_errors_of_the_running_system(
         log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC)])
         eventually(lambda: len(exporter.asked_at) >= 4)
         asked_at = exporter.asked_at[-1]
-        node = SimulatedSource(
-            interval_seconds=every, meter_seconds=every, start=asked_at + every / 2, seed=3
-        )
+        time.sleep(asked_at + every / 2 - time.time())
+        # Meters that are read just before the page is renewed: it says of usage and of energy how
+        # they are at one moment.
+        node = SimulatedSource(interval_seconds=every, meter_seconds=every / 20, seed=3)
         exporter.begin(node)
-        start = asked_at + 3 * every
+        start = asked_at + 4 * every
         time.sleep(start - time.time())
         source = KeplerSource(exporter.address, interval_seconds=every)
         with Collector([source], log):
