@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from estimator.choice import Entry, Query
+from estimator.choice import Choice, Entry, Query
 from estimator.errors import (
     DamagedError,
     NoModelError,
@@ -106,6 +106,10 @@ class Catalog:
             _log.warning("%s", reason)
 
     def select(self, query: Query) -> Entry:
+        """The model that `choose` chooses."""
+        return self.choose(query).entry
+
+    def choose(self, query: Query) -> Choice:
         """The best model for the query; ``NoModelError`` or ``RequestError`` say why none.
 
         All features of a model must be among ``metrics``. Of the models of the machine's node
@@ -123,7 +127,7 @@ class Catalog:
                 f"source is {quoted(source)} and output_type {query.output_type}: "
                 f"there are models of {listed(f'{one} {other}' for one, other in self._shelves)}"
             )
-        return shelf.select(query, wanted)
+        return shelf.choose(query, wanted)
 
 
 def _candidates(index: ModelIndex) -> list[str]:

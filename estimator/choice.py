@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,9 @@ from estimator.strangers import TRANSFER
 CHOSEN_AT: Final = "300"
 """Models are compared as their users meet them: five minutes old. Seconds, as in manifests."""
 
+OWN_PIPELINE: Final = "wattstream"
+"""What the pipeline of models that were learned here is called."""
+
 MORE_IS_BETTER: Final = frozenset({"r2", "count"})
 """The measures that say good things of a model."""
 
@@ -22,7 +25,8 @@ MORE_IS_BETTER: Final = frozenset({"r2", "count"})
 class Query(msgspec.Struct, frozen=True):
     """What a model is asked for, in the words of Kepler's ``POST /model``.
 
-    ``node_type`` is a number that `ModelStore.number` gave; 0 and below stand for unknown. Who is
+    ``node_type`` is a number that `ModelStore.number` gave; 0 and below stand for unknown.
+    ``pipeline`` is the imported models' own name, or `OWN_PIPELINE` for those learned here. Who is
     ``unmetered`` has no meter that a model could have learned from: `Entry.transfer_error` counts.
     """
 
@@ -32,6 +36,7 @@ class Query(msgspec.Struct, frozen=True):
     node_type: int = -1
     machine: MachineSpec | None = None
     trainer_name: str = ""
+    pipeline: str = ""
     filter: str = ""
     weight: bool = False
     loose: bool = True
@@ -60,6 +65,12 @@ class Entry(msgspec.Struct, frozen=True):
         return chosen_by(self.manifest).get("mae", math.inf)
 
     @property
+    def pipeline(self) -> str:
+        """By which pipeline it was made: `OWN_PIPELINE`, or that of an imported model."""
+        imported = self.manifest.key.imported
+        return imported.rpartition("/")[0] if imported else OWN_PIPELINE
+
+    @property
     def tie(self) -> str:
         """What orders models that are equally good, for want of scores in most cases.
 
@@ -68,6 +79,27 @@ class Entry(msgspec.Struct, frozen=True):
         if not self.manifest.key.imported:
             return f"0{self.digest}"
         return f"{1 if self.manifest.lines else 2}{self.digest}"
+
+
+class Choice(NamedTuple):
+    """The model that was chosen, why, and how sure that is.
+
+    ``uncertainty`` is the share of machines that would do as well and are of other types,
+    ``looseness`` how much the model's machine differs from the one that was asked for; both are
+    from 0 to 1, as kepler-model-server has them.
+    """
+
+    entry: Entry
+    unmetered: bool
+    uncertainty: float
+    looseness: float
+
+    @property
+    def why(self) -> str:
+        """By what it is the best of those that fit."""
+        kind = "transfer" if self.unmetered else "served"
+        watts = self.entry.transfer_error if self.unmetered else self.entry.error
+        return f"{kind} error, {watts:.2f} W" if math.isfinite(watts) else f"{kind} error, unknown"
 
 
 def chosen_by(manifest: Manifest) -> dict[str, float]:

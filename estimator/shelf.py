@@ -10,12 +10,12 @@ import numpy as np
 from msgspec import UnsetType
 
 from estimator.arrays import Floats
-from estimator.choice import Entry, Query, chosen_by
+from estimator.choice import Choice, Entry, Query, chosen_by
 from estimator.errors import NoModelError
 from estimator.kepler_curves import CURVE_TRAINERS, Curves
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from estimator.model_filter import Filter
-from estimator.similarity import Mask, NodeTypeSearch
+from estimator.similarity import Mask, Match, NodeTypeSearch
 
 LINEAR_TRAINER: Final = "SGDRegressorTrainer"
 """What Kepler calls linear weights."""
@@ -60,6 +60,8 @@ class _Group:
             fits = self._has_lines.copy()
         if query.trainer_name and not query.weight:
             fits &= [_is_of(entry, query.trainer_name) for entry in self.entries]
+        if query.pipeline:
+            fits &= [entry.pipeline == query.pipeline for entry in self.entries]
         if wanted.features is not None and not self.features <= wanted.features:
             fits[:] = False
         # What a model does not have is NaN here, and never compares.
@@ -91,12 +93,13 @@ class Shelf:
         # How many machines make up a type is written nowhere; how many samples they gave, is.
         self._search = NodeTypeSearch(list(machines.values()), [members[name] for name in machines])
         self._curve_trainers = {name for entry in entries for name in curves_of(entry)}
+        self._pipelines = {entry.pipeline for entry in entries}
         self._experts = {name for entry in entries for name in entry.manifest.experts}
         self._groups = [_Group(found, places) for found in groups.values()]
 
-    def select(self, query: Query, wanted: Filter) -> Entry:
-        """The best model; ``NoModelError`` if there is none."""
-        self._check_trainer(query)
+    def choose(self, query: Query, wanted: Filter) -> Choice:
+        """The best model and how sure that is; ``NoModelError`` if there is none."""
+        self._check_names(query)
         metrics = set(query.metrics)
         fitting = [
             (group, group.fitting(query, wanted))
@@ -113,13 +116,13 @@ class Shelf:
             raise NoModelError(f"no model fits{_limits(query)}")
         return self._best(query, fitting)
 
-    def _best(self, query: Query, fitting: _Fitting) -> Entry:
+    def _best(self, query: Query, fitting: _Fitting) -> Choice:
         if query.node_type > 0:
             numbered = [
                 (group, fits & (group.numbers == query.node_type)) for group, fits in fitting
             ]
             if any(fits.any() for _, fits in numbered):
-                return _first(numbered, query.unmetered)
+                return Choice(_first(numbered, query.unmetered), query.unmetered, 0.0, 0.0)
             if not query.loose:
                 there = {
                     number for group, fits in fitting for number in group.numbers[fits].tolist()
@@ -128,27 +131,36 @@ class Shelf:
                     f"node_type is {query.node_type}: there are models of "
                     f"{listed(sorted(there))}{_limits(query)}"
                 )
-        if query.machine is None or query.machine == UNKNOWN_MACHINE:
-            return _first(fitting, query.unmetered)
-        place = self._node_type(query.machine, query, fitting)
-        alike = [(group, fits & (group.types == place)) for group, fits in fitting]
-        return _first(alike, query.unmetered)
-
-    def _node_type(self, machine: MachineSpec, query: Query, fitting: _Fitting) -> int:
-        """The place of the machine's node type, or of the one most like it, of those that fit."""
         among = np.zeros(len(self._types), np.bool_)
         for group, fits in fitting:
             among[group.types[fits]] = True
-        place = self._search.search(machine, query.loose, among).place
-        if place < 0:
+        if query.machine is None or query.machine == UNKNOWN_MACHINE:
+            entry = _first(fitting, query.unmetered)
+            place = self._types.index(entry.manifest.key.node_type)
+            uncertainty = self._search.uncertainty(place, among)
+            return Choice(entry, query.unmetered, uncertainty, 0.0)
+        found = self._node_type(query.machine, query, among)
+        alike = [(group, fits & (group.types == found.place)) for group, fits in fitting]
+        entry = _first(alike, query.unmetered)
+        return Choice(entry, query.unmetered, found.uncertainty, found.looseness)
+
+    def _node_type(self, machine: MachineSpec, query: Query, among: Mask) -> Match:
+        """The machine's node type, or the one most like it, ``among`` those that fit [T]."""
+        found = self._search.search(machine, query.loose, among)
+        if found.place < 0:
             there = [self._types[type_] for type_ in np.flatnonzero(among)]
             raise NoModelError(
                 f"machine_spec is of {machine.node_type}: there are models of "
                 f"{listed(there)}{_limits(query)}"
             )
-        return place
+        return found
 
-    def _check_trainer(self, query: Query) -> None:
+    def _check_names(self, query: Query) -> None:
+        if query.pipeline and query.pipeline not in self._pipelines:
+            raise NoModelError(
+                f"pipeline_name is {quoted(query.pipeline)}: there are models of "
+                f"{listed(sorted(self._pipelines))}"
+            )
         known = (
             {LINEAR_TRAINER} | self._curve_trainers
             if query.weight

@@ -79,7 +79,7 @@ class NodeTypeSearch:
         if covered.any():
             place = self._first(covered, self._members)
             missing = _ATTRIBUTES - given.sum() - bool(machine.processor)
-            return Match(place, self._uncertainty(place, covered) if missing else 0.0, 0.0)
+            return Match(place, self.uncertainty(place, covered) if missing else 0.0, 0.0)
         if not loose:
             return NO_MATCH
         similarity = np.where(asked, self.similarities(machine), -1.0)
@@ -88,7 +88,7 @@ class NodeTypeSearch:
         covered = asked & numbers[:, alike].all(axis=1)
         if processor[place]:
             covered &= processor
-        return Match(place, self._uncertainty(place, covered), 1.0 - float(similarity[place]))
+        return Match(place, self.uncertainty(place, covered), 1.0 - float(similarity[place]))
 
     def similarities(self, machine: MachineSpec) -> Floats:
         """How similar each node type is to the machine, 0 to 1: [T]; what is not given scores 0."""
@@ -120,7 +120,7 @@ class NodeTypeSearch:
             processor = np.ones(len(self._processor), bool)
         return processor, self._numbers == [getattr(machine, name) for name in NUMBER_WEIGHTS]
 
-    def _uncertainty(self, place: int, covered: Mask) -> float:
+    def uncertainty(self, place: int, covered: Mask) -> float:
         """The share of other types' members: the mean over the attributes that are not known."""
         return 1.0 - float(self._members[place] / self._members[covered].sum())
 

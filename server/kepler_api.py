@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from estimator.catalog import Catalog, Entry
+from estimator.catalog import Catalog
+from estimator.choice import Choice, Entry
 from estimator.errors import NoModelError
 from estimator.kepler_weights import weights_answer
 from server.artifact_bytes import ArtifactBytes
@@ -38,8 +39,8 @@ class KeplerApi:
     def __init__(self, catalog: Catalog, artifacts: ArtifactBytes) -> None:
         self._catalog = catalog
         self._artifacts = artifacts
-        self._chosen: SnapshotMemo[Entry | Answer] = SnapshotMemo(catalog)
-        self._weights: SnapshotMemo[Answer] = SnapshotMemo(catalog)
+        self._chosen: SnapshotMemo[Choice | Answer] = SnapshotMemo(catalog)
+        self._weights: SnapshotMemo[_Weights] = SnapshotMemo(catalog)
 
     def routes(self) -> list[BaseRoute]:
         """Where the answer is found."""
@@ -61,18 +62,21 @@ class KeplerApi:
             chosen = self._chosen.get(body, lambda: self._choose(body))
         return chosen if isinstance(chosen, Answer) else await self._archive(scope, chosen)
 
-    def _choose(self, body: bytes) -> Entry | Answer:
+    def _choose(self, body: bytes) -> Choice | Answer:
         """The chosen model, or its weights if these are asked for."""
         request = decode_model_request(body)
         query = request.query()
-        entry = self._catalog.select(query)
+        choice = self._catalog.choose(query)
         if not request.weight:
-            return entry
-        trainer = query.trainer_name
-        return self._weights.get((entry.digest, trainer), lambda: _weights(entry, trainer))
+            return choice
+        entry, trainer = choice.entry, query.trainer_name
+        found = self._weights.get((entry.digest, trainer), lambda: _weights(entry, trainer))
+        return Answer(found.body, JSON, f"{entry.digest}-{found.name}", _reasons(choice))
 
-    async def _archive(self, scope: Scope, entry: Entry) -> Response:
+    async def _archive(self, scope: Scope, choice: Choice) -> Response:
+        entry = choice.entry
         headers = {
+            **_reasons(choice),
             **download(f"{entry.manifest.key.slug}.zip"),
             "content-location": f"/artifacts/{entry.digest}",
         }
@@ -82,6 +86,21 @@ class KeplerApi:
         return Answer(data, ARCHIVE, entry.digest, headers)
 
 
-def _weights(entry: Entry, trainer: str) -> Answer:
+class _Weights(NamedTuple):
+    body: bytes
+    name: str
+
+
+def _weights(entry: Entry, trainer: str) -> _Weights:
     answer = weights_answer(entry, trainer)
-    return Answer(msgspec.json.encode(answer), JSON, f"{entry.digest}-{answer['model_name']}")
+    return _Weights(msgspec.json.encode(answer), str(answer["model_name"]))
+
+
+def _reasons(choice: Choice) -> dict[str, str]:
+    """Headers that say which model was chosen, why, and how sure that is."""
+    return {
+        "wattstream-model": choice.entry.manifest.key.slug,
+        "wattstream-chosen-by": choice.why,
+        "wattstream-uncertainty": f"{choice.uncertainty:.3f}",
+        "wattstream-looseness": f"{choice.looseness:.3f}",
+    }

@@ -26,6 +26,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     node_type: Annotated[int, msgspec.Meta(ge=-1)] | None = None
     weight: bool | None = None
     trainer_name: str | None = None
+    pipeline_name: str | None = None
     filter: str | None = None
     machine_spec: MachineSpec | None = None
     loose_node_type: bool | None = None
@@ -50,6 +51,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
             node_type=-1 if number == 0 and machine is not None else number,
             machine=machine,
             trainer_name=self.trainer_name or "",
+            pipeline=self.pipeline_name or "",
             filter=self.filter or "",
             weight=bool(self.weight),
             loose=self.loose_node_type is not False,

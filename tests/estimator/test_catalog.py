@@ -441,3 +441,29 @@ def test_curves_that_kepler_would_break_down_at_are_refused(
     manifest = msgspec.structs.replace(made.manifest, curves={trainer: {"package": curve}})
     with pytest.raises(DamagedError, match=r"curves\."):
         models.publish(Artifact(manifest, made.model))
+
+
+def test_how_sure_a_choice_is(catalog: Catalog, models: ModelStore) -> None:
+    for number, machine in enumerate((XEON, EPYC)):
+        models.publish(made_artifact(seed=number, machine=machine), last(10))
+    catalog.refresh()
+    known = catalog.choose(asked(machine=XEON))
+    assert (known.entry.manifest.machine, known.uncertainty, known.looseness) == (XEON, 0.0, 0.0)
+    like = catalog.choose(asked(machine=msgspec.structs.replace(XEON, cores=XEON.cores - 2)))
+    assert like.entry.manifest.machine == XEON
+    assert 0.0 < like.looseness < 0.1
+    anybody = catalog.choose(asked())
+    members = [entry.manifest.samples for entry in catalog.entries]
+    share = anybody.entry.manifest.samples / sum(members)
+    assert anybody.uncertainty == pytest.approx(1.0 - share)
+    assert anybody.why.startswith("served error, ")
+    assert catalog.choose(asked(unmetered=True)).why.startswith("transfer error, ")
+
+
+def test_a_pipeline_can_be_asked_for(catalog: Catalog, models: ModelStore) -> None:
+    artifact = made_artifact()
+    models.publish(artifact, last(10))
+    catalog.refresh()
+    assert chosen(catalog, pipeline="wattstream").pipeline == "wattstream"
+    with pytest.raises(NoModelError, match=r"pipeline_name is 'ec2': there are models of watts"):
+        chosen(catalog, pipeline="ec2")

@@ -12,7 +12,7 @@ import pytest
 
 from estimator import download
 from estimator.catalog import Catalog
-from estimator.choice import Query
+from estimator.choice import OWN_PIPELINE, Query
 from estimator.errors import DamagedError, MisuseError, NoModelError, SourceUnavailableError
 from estimator.importing import import_at_start, import_models
 from estimator.machine import MachineSpec
@@ -123,6 +123,9 @@ def test_a_line_is_preferred_and_a_trainer_can_be_named(tmp_path: Path) -> None:
         assert catalog.select(named).manifest.experts == [trainer]
         weights = msgspec.structs.replace(named, weight=True)
         assert catalog.select(weights).manifest.experts == [trainer]
+    name = catalog.entries[0].pipeline
+    assert catalog.select(msgspec.structs.replace(query, pipeline=name)).pipeline == name
+    assert name != OWN_PIPELINE
     large = msgspec.structs.replace(query, machine=MachineSpec(cores=64))
     assert catalog.select(large).manifest.machine.cores == 64
     with pytest.raises(NoModelError):

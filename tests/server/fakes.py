@@ -9,6 +9,7 @@ import numpy as np
 
 from estimator.artifact import Line, Manifest
 from estimator.catalog import Catalog, Entry, Query
+from estimator.choice import Choice
 from estimator.errors import NoModelError, NotFoundError
 from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.machine import MachineSpec
@@ -146,7 +147,7 @@ class FakeCatalog(Catalog):
         self.refreshes += 1
         return False
 
-    def select(self, query: Query) -> Entry:
+    def choose(self, query: Query) -> Choice:
         self.queries.append(query)
         fitting = [
             entry
@@ -156,7 +157,8 @@ class FakeCatalog(Catalog):
         ]
         if not fitting:
             raise NoModelError(f"metrics are {', '.join(query.metrics)}: no model fits")
-        return min(fitting, key=lambda entry: entry.manifest.errors["package"]["0"]["mae"] or 0)
+        entry = min(fitting, key=lambda entry: entry.manifest.errors["package"]["0"]["mae"] or 0)
+        return Choice(entry, query.unmetered, 0.25, 0.0)
 
 
 STATUS = Status(

@@ -53,6 +53,15 @@ def test_what_kepler_itself_sends_is_answered(serve: Serve) -> None:
     assert client.catalog.queries[0].machine == XEON
 
 
+@pytest.mark.parametrize("weight", [True, False])
+def test_headers_say_which_model_why_and_how_sure(serve: Serve, weight: bool) -> None:
+    headers = _post(serve(make_entry(mae=1.5)), weight=weight).headers
+    assert headers["wattstream-model"] == make_entry().manifest.key.slug
+    assert headers["wattstream-chosen-by"] == "transfer error, 1.50 W"
+    assert float(headers["wattstream-uncertainty"]) == 0.25
+    assert float(headers["wattstream-looseness"]) == 0.0
+
+
 def test_the_content_type_does_not_matter(serve: Serve) -> None:
     client = serve(make_entry())
     for kind in ("application/json; charset=UTF-8", "text/plain", ""):
@@ -113,7 +122,7 @@ def test_what_the_catalog_does_not_understand_is_400(
         raise RequestError("filter has 'mae': attribute:threshold is needed")
 
     client = serve(make_entry())
-    monkeypatch.setattr(client.catalog, "select", refuse)
+    monkeypatch.setattr(client.catalog, "choose", refuse)
     assert_error(_post(client), 400, "filter has 'mae'")
 
 
