@@ -154,6 +154,16 @@ FAMILIES: Final = (
         (*_MODEL, "partition"),
     ),
     Family(
+        "wattstream_model_clipped_samples_total",
+        "Samples with a feature beyond the range that the model had seen.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
+        "wattstream_model_outliers_total",
+        "Samples that were set aside: a component above ten times its greatest power so far.",
+        (*_MODEL, "partition"),
+    ),
+    Family(
         "wattstream_learner_lag_records",
         "Records in the log that the learner has not read yet.",
         ("topic", "partition"),

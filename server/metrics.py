@@ -162,11 +162,14 @@ def _shard_values(shard: ShardStatus) -> Iterator[Values]:
     for topic, count in shard.dead_letters.items():
         yield "wattstream_learner_dead_letters_total", (topic, partition), float(count)
     for drift in shard.drifts:
-        key = drift.key
-        labels = (key.node_type, key.source, key.output_type, key.feature_group, partition)
+        labels = (*_labels(drift.key), partition)
         yield "wattstream_model_drifts_total", labels, float(drift.count)
         if drift.at is not None:
             yield "wattstream_model_last_drift_timestamp_seconds", labels, drift.at
+    for guard in shard.guards:
+        labels = (*_labels(guard.key), partition)
+        yield "wattstream_model_clipped_samples_total", labels, float(guard.clipped)
+        yield "wattstream_model_outliers_total", labels, float(guard.outliers)
 
 
 class MetricsApi:

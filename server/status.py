@@ -45,6 +45,14 @@ class DriftStatus(msgspec.Struct, frozen=True):
     at: float | None = None
 
 
+class GuardStatus(msgspec.Struct, frozen=True):
+    """How many rows of a shard's model lay beyond what it had seen, and how many it disbelieved."""
+
+    key: ModelKey
+    clipped: int
+    outliers: int
+
+
 class ShardStatus(msgspec.Struct, frozen=True):
     """What became of one partition's records and models, since learning it began, by whomever.
 
@@ -58,6 +66,7 @@ class ShardStatus(msgspec.Struct, frozen=True):
     dropped: Mapping[str, int] = {}
     dead_letters: Mapping[str, int] = {}
     drifts: tuple[DriftStatus, ...] = ()
+    guards: tuple[GuardStatus, ...] = ()
 
 
 class CheckpointStatus(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from server.live import Live
 from server.status import (
     CheckpointStatus,
     DriftStatus,
+    GuardStatus,
     LearnerStatus,
     PartitionStatus,
     ShardStatus,
@@ -177,4 +178,5 @@ def _shard_status(shard: Shard) -> ShardStatus:
             DriftStatus(key, drift.count, None if drift.last is None else drift.last.at / 1000)
             for key, drift in shard.learner.drifts()
         ),
+        guards=tuple(GuardStatus(*counts) for counts in shard.learner.guarded()),
     )

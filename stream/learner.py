@@ -147,6 +147,11 @@ class Learner:
         """How often each model has drifted, and when last. Any thread may ask."""
         return [(key, model.drift) for key, model in list(self._models.items())]
 
+    def guarded(self) -> list[tuple[ModelKey, int, int]]:
+        """How many rows of each model were clipped, and how many were outliers. Any thread may."""
+        models = list(self._models.items())
+        return [(key, model.clipped, model.outliers) for key, model in models]
+
     def flush(self) -> None:
         """Learn the rounds under way: no sample will come any more."""
         for place, current in sorted(self._rounds.items()):

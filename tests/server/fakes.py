@@ -19,6 +19,7 @@ from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, RAPL, SOURCE_COMPONEN
 from server.status import (
     CheckpointStatus,
     DriftStatus,
+    GuardStatus,
     LearnerStatus,
     PartitionStatus,
     ShardStatus,
@@ -192,6 +193,7 @@ STATUS = Status(
                     DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "Basic"), 2, AT / 1000 - 60),
                     DriftStatus(ModelKey("xeon", RAPL, "AbsPower", "CPUTime"), 0),
                 ),
+                guards=(GuardStatus(ModelKey("xeon", RAPL, "AbsPower", "Basic"), 9, 1),),
             ),
         ),
         fenced=3,

@@ -196,7 +196,7 @@ def test_the_documentation_has_every_metric_with_its_labels_and_no_other() -> No
     assert documented == {(one.name, one.kind, one.labels, one.help) for one in DOCUMENTED}
 
 
-def test_the_drifts_of_each_model(serve: Serve) -> None:
+def test_the_drifts_and_outliers_of_each_model(serve: Serve) -> None:
     series = _series(serve(provider=FakeProvider()).get("/metrics"))
     labels = {"node_type": "xeon", "energy_source": "rapl-sysfs", "output_type": "AbsPower"}
     drifted = frozenset({**labels, "feature_group": "Basic", "partition": "0"}.items())
@@ -205,6 +205,8 @@ def test_the_drifts_of_each_model(serve: Serve) -> None:
     assert series["wattstream_model_drifts_total", steady] == 0
     assert series["wattstream_model_last_drift_timestamp_seconds", drifted] == AT / 1000 - 60
     assert ("wattstream_model_last_drift_timestamp_seconds", steady) not in series
+    assert series["wattstream_model_clipped_samples_total", drifted] == 9
+    assert series["wattstream_model_outliers_total", drifted] == 1
 
 
 def test_errors_on_machines_that_were_not_learned_from(serve: Serve) -> None:

@@ -402,3 +402,16 @@ def test_who_is_held_out_is_part_of_the_state() -> None:
         learn(other, each)
     assert plain.dump(one.state()) == plain.dump(other.state())
     assert next(iter(one.models.values())).strangers.errors(0).keys() == {"transfer"}
+
+
+def test_what_was_clipped_and_set_aside_is_counted() -> None:
+    learner = Learner(pool(("ridge",), {"one": ("x",)}))
+    for step in range(50):
+        learner.learn_one(sample(3 * step, 50.0, x=0.1 + 0.01 * (step % 7)))
+    learner.learn_one(sample(150, 50.0, x=9.0))
+    learner.learn_one(sample(153, 1e6, x=0.1))
+    learner.learn_one(sample(156, 50.0, x=0.1))
+    learner.flush()
+    ((_, clipped, outliers),) = learner.guarded()
+    assert outliers == 1
+    assert 1 <= clipped <= 8  # and those before the range was known
