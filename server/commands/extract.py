@@ -12,7 +12,17 @@ from estimator.errors import MisuseError
 from estimator.settings import Settings
 from estimator.vocabulary import canonical_source
 from server.commands.output import print_json
-from server.commands.recorded import READING, End, File, Nodes, Start, recording_of
+from server.commands.recorded import (
+    READING,
+    End,
+    EnergySource,
+    FeatureGroup,
+    File,
+    Nodes,
+    Start,
+    TableFile,
+    recording_of,
+)
 
 SETTINGS = READING
 
@@ -23,18 +33,12 @@ _SMOOTHED = 30
 def run(
     settings: Settings,
     file: File = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, .csv or .parquet")
-    ] = Path("output.csv"),
+    output: TableFile = Path("output.csv"),
     start: Start = None,
     end: End = None,
     nodes: Nodes = None,
-    energy_source: Annotated[
-        str | None, typer.Option("--energy-source", "-e", help="Only this one's power; else all")
-    ] = None,
-    feature_group: Annotated[
-        str | None, typer.Option("--feature-group", "-fg", help="Only its features; else all")
-    ] = None,
+    energy_source: EnergySource = None,
+    feature_group: FeatureGroup = None,
     extractor: Annotated[
         str, typer.Option(help="default, or smooth: the means of 30 samples")
     ] = "default",

@@ -13,7 +13,16 @@ from estimator.errors import MisuseError
 from estimator.settings import ISOLATION_SETTINGS, Settings
 from estimator.vocabulary import canonical_source
 from server.commands.output import print_json, print_table
-from server.commands.recorded import READING, End, File, Nodes, Start, recording_of
+from server.commands.recorded import (
+    READING,
+    End,
+    EnergySource,
+    File,
+    Nodes,
+    Start,
+    TableFile,
+    recording_of,
+)
 
 if TYPE_CHECKING:
     from estimator.isolation.isolator import Isolator
@@ -24,15 +33,11 @@ SETTINGS = (*READING, "store", *ISOLATION_SETTINGS)
 def run(
     settings: Settings,
     file: File = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, .csv or .parquet")
-    ] = Path("output.csv"),
+    output: TableFile = Path("output.csv"),
     start: Start = None,
     end: End = None,
     nodes: Nodes = None,
-    energy_source: Annotated[
-        str | None, typer.Option("--energy-source", "-e", help="Only this one's power; else all")
-    ] = None,
+    energy_source: EnergySource = None,
     profile: Annotated[
         Path | None,
         typer.Option(help="Recording of idle machines, for the isolator profile; else the store's"),

@@ -13,7 +13,17 @@ from estimator.errors import MisuseError, WattstreamError
 from estimator.settings import Settings
 from estimator.vocabulary import FEATURE_GROUPS, canonical_source
 from server.commands.output import progress
-from server.commands.recorded import READING, End, File, Nodes, Start, listed, recording_of
+from server.commands.recorded import (
+    READING,
+    End,
+    EnergySource,
+    FeatureGroup,
+    File,
+    Nodes,
+    Start,
+    listed,
+    recording_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,12 +50,8 @@ def run(
     start: Start = None,
     end: End = None,
     nodes: Nodes = None,
-    energy_source: Annotated[
-        str | None, typer.Option("--energy-source", "-e", help="Only this one's power; else all")
-    ] = None,
-    feature_group: Annotated[
-        str | None, typer.Option("--feature-group", "-fg", help="Only its features; else all")
-    ] = None,
+    energy_source: EnergySource = None,
+    feature_group: FeatureGroup = None,
     features: Annotated[
         str | None, typer.Option(help="Columns of a trace to learn from, by commas; else all known")
     ] = None,

@@ -30,6 +30,13 @@ Nodes = Annotated[
     list[str] | None,
     typer.Option(help="Names or patterns (worker-*), separated by commas; without: all nodes"),
 ]
+EnergySource = Annotated[
+    str | None, typer.Option("--energy-source", "-e", help="Only this one's power; else all")
+]
+FeatureGroup = Annotated[
+    str | None, typer.Option("--feature-group", "-fg", help="Only its features; else all")
+]
+TableFile = Annotated[Path, typer.Option("--output", "-o", help="File to write, .csv or .parquet")]
 
 
 @contextmanager
