@@ -59,7 +59,7 @@ def make_app(
     Without ``provider`` and ``live`` it serves alone, as ``wattstream serve`` does. While it runs
     (between its lifespan's start and end) it refreshes the catalog every ``refresh_seconds``, and
     it asks the provider at most every ``status_seconds``. Who has the token may say which version
-    of a model is current; anybody, where there is none.
+    of a model is current; where there is none, anybody but other web sites' pages.
     ``app.state.stopping`` is an event that ends what would go on for ever, the pages' streams.
     """
     artifacts = ArtifactBytes(models.artifact_bytes)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 KNOWN_NODES: Final = 20_000
 """Names that are kept. Beyond them nodes are learned from like all others, and not listed."""
 WATCHED_NODES: Final = 40
-"""Nodes whose readings are kept: more than there can be pages (`server.live_api.STREAMS`)."""
+"""Nodes whose readings are kept: more than there can be pages (`server.event_stream.STREAMS`)."""
 SILENT_SECONDS: Final = 600.0
 """A node not heard of for so long makes room for another if there is none."""
 

@@ -1,4 +1,8 @@
-"""Models that learn from samples: one for every model key that the data allow."""
+"""Models that learn from samples: one for every model key that the data allow.
+
+DynPower has models of its own here only where background workloads are isolated; where a level is
+subtracted it comes of AbsPower when that is published, see `stream.dynamic`.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,7 @@ class Pool(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """One round as one model met it: what it said of each sample before it learned them.
+    """One round as one model met it: what it said of each sample, before it learned them if it did.
 
     ``drift`` is what the round's errors were the sign of, if they were.
     """
@@ -103,7 +107,7 @@ class _Alike(NamedTuple):
 
 
 class Learner:
-    """All models of a shard, and the rounds under way.
+    """All models of a shard, the rounds under way, and which nodes are strangers to them.
 
     Rounds that are over wait until some have come together or somebody wants to know: models learn
     many at once for less than one by one, and the same to the last bit.

@@ -174,7 +174,7 @@ class _Run:
             if part is None:
                 return None
             for series in part:
-                _extend(found, series)
+                _extend(found, series, self._asked.start)
             self._done = progress + upto - self._asked.start
             self._progress(self._done // 1000, self._total // 1000)
         self._done = progress + self._span
@@ -215,8 +215,11 @@ class _Run:
         return self._prometheus.stepped(name, at, upto - 1, step)
 
 
-def _extend(found: dict[tuple[tuple[str, str], ...], Series], part: Series) -> None:
-    """Put the points behind those of the same series; one that is there already stays once."""
+def _extend(found: dict[tuple[tuple[str, str], ...], Series], part: Series, start_ms: int) -> None:
+    """Put the points from ``start_ms`` on behind those of the same series, each once.
+
+    Prometheus before release 3 gives the last point before what was asked for, too.
+    """
     known = found.setdefault(tuple(sorted(part.metric.items())), Series(part.metric, []))
-    last = known.values[-1][0] if known.values else -1.0
+    last = known.values[-1][0] if known.values else (start_ms - 1) / 1000
     known.values += [point for point in part.values if point[0] > last]

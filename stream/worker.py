@@ -48,7 +48,7 @@ class LastCommit:
 
 @dataclass
 class Parts:
-    """What a worker works with, so that it takes one argument instead of ten.
+    """What a worker works with, in one argument.
 
     ``membership`` says which partitions are the worker's own while it runs, and ``shared`` is
     where it shows other members what it has learned; without them it has the partitions that it
@@ -79,7 +79,7 @@ def relax_garbage_collection() -> None:
 
 
 class Worker:
-    """Learns from some partitions of the log. One thread; `status` figures may be read by others.
+    """Learns from some partitions of the log. One thread; others may read its public figures.
 
     A crash at any moment loses nothing and learns nothing twice: shards go on from their last
     checkpoint, which holds the offsets that it was made at. So they do with another worker.
@@ -211,8 +211,9 @@ class Worker:
 
         1. Freeze the state in memory.
         2. Write it to the store under a new name.
-        3. Make that name the current one, at once, unless the shard is another's by now.
-        4. Publish changed artifacts.
+        3. Make that name the current one, at once, unless the shard is another's by now; then show
+           the shard's models to other learners, if there are any.
+        4. Publish changed artifacts, of the models of all shards, as far as the gate lets them.
         5. Commit the offsets to the log, for lag monitoring only.
 
         A crash before 3 goes on from the checkpoint before; after it, from this one, and what 4

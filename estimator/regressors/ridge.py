@@ -1,4 +1,4 @@
-"""Forgetting ridge regressions: the bank that models learn with."""
+"""Forgetting ridge regressions: the bank that sums moments up instead of remembering them."""
 
 from __future__ import annotations
 

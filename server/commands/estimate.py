@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Answer Kepler's power requests at the socket, by the models in the store."""
+    """Answer Kepler's power requests at the socket, by models of the store or a model server."""
     from estimator.socket_server import serve
 
     serve(lone_estimator(settings))

@@ -44,7 +44,7 @@ class TrainRequest(msgspec.Struct, frozen=True):
 
     @property
     def wanted(self) -> TrainerSpec:
-        """Which models are wanted; AbsPower by the settings' experts unless something is said."""
+        """Which models are wanted; all, by the settings' experts, unless something is said."""
         return self.trainer or TrainerSpec()
 
     @property
