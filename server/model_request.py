@@ -111,5 +111,6 @@ def _explained(content: Any, body: bytes, sentence: str) -> str:
 
 
 def _shown(data: bytes) -> str:
-    text = data[:_SHOWN].decode("utf-8", "replace")
+    """The beginning, in one line."""
+    text = " ".join(data[:_SHOWN].decode("utf-8", "replace").splitlines())
     return text if len(data) <= _SHOWN else f"{text}..."
