@@ -8,9 +8,8 @@ from typing import Final
 
 from estimator.errors import WattstreamError
 from estimator.isolation.profile import SCHEMA, IdleProfile, PowerRange
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
 from stream.collect import Collector
+from stream.feeding import feed_log
 from stream.intake import TOPICS
 from stream.join import LATENESS_SECONDS
 from stream.learner import Learner, Pool
@@ -21,7 +20,6 @@ from stream.records import USAGE_TOPIC, decode_usage
 from stream.sample import Sample
 from stream.selection import Selection
 from stream.sources.protocol import Source
-from stream.worker import Parts, Worker
 
 RESTLESS: Final = 1.5
 """A greatest power that many times the least is not that of an idle machine."""
@@ -73,19 +71,7 @@ def record_idle(
     it: then nobody knows of which time the power would be.
     """
     recorder = IdleRecorder()
-    parts = Parts(
-        log=log,
-        pool=Pool({}, {}),
-        checkpoints=Checkpoints(open_store("memory:"), "profile"),
-        publisher=None,
-        dead_letter=lambda *_: None,
-        read=read,
-        lateness_seconds=lateness_seconds,
-    )
-    worker = Worker(parts, range(log.partitions(USAGE_TOPIC)))
-    for shard in worker.shards.values():
-        shard.learner = recorder
-    worker.run_to_end()
+    feed_log(log, recorder, read, lambda *_: None, lateness_seconds=lateness_seconds)
     found = recorder.profiles()
     if not found:
         raise WattstreamError("nothing was recorded: there was no usage with power beside it")

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from estimator.errors import RefusedError
 from stream.log.protocol import Outgoing
-from stream.records import POWER_TOPIC, USAGE_TOPIC, UsageRecord, encode
+from stream.records import encode, topic_of
 from stream.rivals import HEADER
 from stream.sources.protocol import Record
 
@@ -92,10 +92,7 @@ class Outbox:
         Returns how many, older than these, were dropped to make room: none, without ``drop``.
         """
         coming = [
-            (
-                USAGE_TOPIC if isinstance(record, UsageRecord) else POWER_TOPIC,
-                Outgoing(record.node, encode(record), self._headers),
-            )
+            (topic_of(record), Outgoing(record.node, encode(record), self._headers))
             for record in sorted(records, key=lambda record: record.at)
         ]
         with self._lock:

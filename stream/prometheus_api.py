@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 import msgspec
 
 from estimator.errors import MisuseError, SourceUnavailableError, WattstreamError
+from stream.closing import Closing
 from stream.sources.http import page_url, shown_url
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ _names = msgspec.json.Decoder(list[str])
 _matrix = msgspec.json.Decoder(_Matrix)
 
 
-class Prometheus:
+class Prometheus(Closing):
     """A Prometheus, or what speaks its API (Thanos, Mimir, VictoriaMetrics), to be asked.
 
     Outages are waited for, some seconds in all. ``TooMuchError`` where the server refuses a query
@@ -115,17 +115,6 @@ class Prometheus:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _series(self, data: msgspec.Raw) -> list[Series]:
         matrix = self._decoded(_matrix, data)

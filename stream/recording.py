@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from estimator.errors import MisuseError, NotFoundError, WattstreamError
 from estimator.isolation.isolator import Isolator
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
+from stream.feeding import feed_log, feed_source
 from stream.intake import TOPICS
 from stream.join import LATENESS_SECONDS
 from stream.learner import Learner, Pool
@@ -21,20 +20,16 @@ from stream.log.window import Span, WindowLog
 from stream.merge import Entry
 from stream.records import (
     FUTURE_SECONDS,
-    POWER_TOPIC,
-    USAGE_TOPIC,
     PowerRecord,
     UsageRecord,
-    encode,
 )
 from stream.sample import Sample
 from stream.selection import Selection
 from stream.shard import Shard
 from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.sources.protocol import Record, Source
+from stream.sources.protocol import Source
 from stream.sources.trace import TraceSource
 from stream.when import parse_time
-from stream.worker import Parts, Worker
 
 Take = Callable[[Sample], None]
 See = Callable[[UsageRecord | PowerRecord], None]
@@ -173,19 +168,9 @@ class FileRecording(Recording):
     ) -> list[Shard]:
         shard = Shard(0, pool, bury, self._lateness_seconds)
         shard.learner = tap
-        for record in self._records():
-            topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
-            offset = shard.positions[topic]
-            # What was recorded long ago has no clock that it could be ahead of.
-            message = Message(topic, 0, offset, record.at, record.node, encode(record))
-            shard.process(read(message))
-        return [shard]
-
-    def _records(self) -> Iterator[Record]:
-        """In the order in which a worker that finds them all in its log would merge them."""
-        while (records := self._source.poll()) is not None:
-            yield from sorted(records, key=lambda one: (one.at, isinstance(one, PowerRecord)))
+        feed_source(self._source, shard, read)
         self._source.close()
+        return [shard]
 
 
 class LogRecording(Recording):
@@ -205,21 +190,7 @@ class LogRecording(Recording):
         bury: Callable[[Message, str], None],
     ) -> list[Shard]:
         window = WindowLog(self._log, self._spans())
-        parts = Parts(
-            log=window,
-            pool=pool,
-            checkpoints=Checkpoints(open_store("memory:"), "recording"),
-            publisher=None,
-            dead_letter=bury,
-            read=read,
-            lateness_seconds=self._lateness_seconds,
-        )
-        worker = Worker(parts, range(window.partitions(USAGE_TOPIC)))
-        shards = list(worker.shards.values())
-        for shard in shards:
-            shard.learner = tap
-        worker.run_to_end()
-        return shards
+        return list(feed_log(window, tap, read, bury, pool, self._lateness_seconds))
 
     def _spans(self) -> dict[TopicPartition, Span]:
         """From where the first of the records may be to the end.

@@ -94,6 +94,11 @@ _version = msgspec.json.Decoder(_Versioned)
 _encoder = msgspec.json.Encoder()
 
 
+def topic_of(record: UsageRecord | PowerRecord) -> str:
+    """The topic that the record belongs to."""
+    return USAGE_TOPIC if isinstance(record, UsageRecord) else POWER_TOPIC
+
+
 def encode(record: UsageRecord | PowerRecord) -> bytes:
     """The record's bytes: compact JSON, fields in the order of their declaration."""
     return _encoder.encode(record)

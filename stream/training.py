@@ -7,11 +7,12 @@ from typing import Final
 
 from estimator.errors import WattstreamError
 from estimator.vocabulary import canonical_source
+from stream.feeding import feed_source
 from stream.join import LATENESS_SECONDS
 from stream.learner import Pool
 from stream.log.protocol import Message
 from stream.publisher import FEWEST_SAMPLES
-from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import PowerRecord
 from stream.shard import Shard, read
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.protocol import Record
@@ -30,16 +31,7 @@ def learn_all(
 
     ``WattstreamError`` says why nothing can be read from the source.
     """
-    while (records := source.poll()) is not None:
-        # All records of a time are in one poll, so that sorting a poll sorts them all.
-        for record in filter(is_wanted, sorted(records, key=_turn)):
-            topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
-            # As the log would have it, but for the time of appending: what was recorded long ago
-            # has no clock of ours to be ahead of.
-            offset = shard.positions[topic]
-            message = Message(topic, 0, offset, record.at, record.node, encode(record))
-            shard.process(read(message))
-        progress(source.polled / source.points)
+    feed_source(source, shard, read, is_wanted, lambda: progress(source.polled / source.points))
     shard.learner.flush()
 
 
@@ -109,7 +101,3 @@ _SAMPLES: Final = (
     "the answer makes {} samples, intervals with usage of a known feature group and power beside "
     "it: at least {} are needed"
 )
-
-
-def _turn(record: Record) -> tuple[int, bool]:
-    return record.at, isinstance(record, PowerRecord)

@@ -23,7 +23,7 @@ from stream import checkpoint, checkpoint_pointer
 from stream.checkpoint import Checkpoints
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Outgoing
-from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC, encode, topic_of
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import LEFT_SOCKETS
 from tests.server.commands.processes import Command, eventually
@@ -57,7 +57,7 @@ class Stream:
         by_topic: dict[str, list[Outgoing]] = {USAGE_TOPIC: [], POWER_TOPIC: []}
         chunk = self._chunks.pop(0)
         for record in chunk:
-            topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+            topic = topic_of(record)
             by_topic[topic].append(Outgoing(record.node, encode(record)))
         for topic, messages in by_topic.items():
             eventually(lambda t=topic, m=messages: self._try(t, m), PATIENCE_SECONDS)  # type: ignore[misc]  # mypy cannot infer lambdas with defaults

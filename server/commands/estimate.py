@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from estimator.model_source import ModelSource
     from estimator.socket_server import Exported
 
+ELSEWHERE = ("models", "models_interval")
+"""What says where models come from that are not in the store."""
 SETTINGS = (
     *("data", "store", "socket", "socket_mode", "procfs", "sysfs", "refresh_interval"),
-    *("models", "models_interval", "imported", "socket_owner", "socket_group", "metrics_port"),
+    *(*ELSEWHERE, "imported", "socket_owner", "socket_group", "metrics_port"),
     *(*EXPORT_SETTINGS, "node", "interval"),
 )
 

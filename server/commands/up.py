@@ -9,13 +9,8 @@ from typing import Annotated
 import typer
 
 from estimator.errors import WattstreamError
-from estimator.settings import (
-    EXPORT_SETTINGS,
-    HTTP_SETTINGS,
-    ISOLATION_SETTINGS,
-    KAFKA_SETTINGS,
-    Settings,
-)
+from estimator.settings import Settings
+from server.commands import collect, estimate, learn, serve
 from server.commands.running import learning, stopped_by_signals, wait
 
 _log = logging.getLogger(__name__)
@@ -23,38 +18,13 @@ _log = logging.getLogger(__name__)
 FIRST_SECONDS = 120.0
 """At the very first start a simulated node tells so much of its past at once."""
 
-SETTINGS = (
-    "data",
-    "log",
-    "store",
-    "listen",
-    "socket",
-    "socket_mode",
-    "node",
-    "interval",
-    "sysfs",
-    "procfs",
-    "partitions",
-    "retention_hours",
-    "retention_mib",
-    "lateness",
-    "commit_interval",
-    "experts",
-    *ISOLATION_SETTINGS,
-    "refresh_interval",
-    "imported",
-    "socket_owner",
-    "socket_group",
-    "metrics_port",
-    *EXPORT_SETTINGS,
-    "initial_pipeline_url",
-    "learner",
-    "session_timeout",
-    "version_margin",
-    "buffer_records",
-    *HTTP_SETTINGS,
-    *KAFKA_SETTINGS,
+_PARTS = (collect, learn, serve, estimate)
+SETTINGS = tuple(
+    name
+    for name in dict.fromkeys(name for part in _PARTS for name in part.SETTINGS)
+    if name not in estimate.ELSEWHERE
 )
+"""What its four parts heed, but for models from elsewhere: they are here."""
 
 
 def run(
@@ -70,7 +40,6 @@ def run(
     from estimator.model_store import ModelStore
     from server import assembly
     from server.app import make_app
-    from server.commands.estimate import make_estimator
     from server.http_server import HttpServer
     from server.live import Live
     from server.tls import Certificate
@@ -91,7 +60,7 @@ def run(
         store = assembly.store_of(settings)
         models = ModelStore(store)
         # The socket first: Kepler must find it when it starts.
-        parts.enter_context(make_estimator(settings, Catalog(models)))
+        parts.enter_context(estimate.make_estimator(settings, Catalog(models)))
         live, watcher = Live(), Watcher(log)
         app = make_app(
             Catalog(models), models, watcher, live, token, refresh_seconds=settings.refresh_interval

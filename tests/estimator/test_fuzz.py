@@ -20,17 +20,11 @@ from estimator.socket_server import EstimatorServer
 from estimator.vocabulary import OUTPUT_TYPES
 from tests.estimator.served import power_request
 from tests.estimator.test_bad_input import ANSWER, GOOD, made
+from tests.made_up import anything, damaged, encoded
 
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 PATIENT: Final = 30.0
 
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inside: (
-        st.lists(inside, max_size=5) | st.dictionaries(st.text(max_size=8), inside, max_size=5)
-    ),
-    max_leaves=20,
-)
 rates = st.floats(0, 1e5) | st.just(0.0) | anything
 features = st.sampled_from(["bpf_cpu_time_ms", "cpu_cycles", ""]) | st.text(max_size=12)
 requests = st.fixed_dictionaries(
@@ -51,25 +45,10 @@ near = st.builds(
 )
 
 
-def encoded(document: object) -> bytes:
-    return json.dumps(document).encode("utf-8", "surrogatepass")
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    """A good request with some of its bytes cut out, doubled, or replaced."""
-    data = bytearray(GOOD)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        end = draw(st.integers(start, min(len(data), start + 20)))
-        data[start:end] = draw(st.binary(max_size=20) | st.just(bytes(data[start:end]) * 2))
-    return bytes(data)
-
-
 inputs = (
     st.binary(max_size=200)
     | st.binary(max_size=200).map(lambda inside: b"{" + inside + b"}")
-    | damaged()
+    | damaged(GOOD)
     | requests.map(encoded)
     | near.map(encoded)
 )

@@ -17,6 +17,7 @@ from estimator.retention import last
 from estimator.store import InMemoryStore
 from server.app import make_app
 from tests.estimator.artifacts import made_artifact
+from tests.made_up import anything, encoded
 from tests.server.conftest import AsgiTransport, Served
 
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "200"))
@@ -33,13 +34,6 @@ GOOD: Final[dict[str, Any]] = {
     "loose_node_type": True,
 }
 
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inside: (
-        st.lists(inside, max_size=5) | st.dictionaries(st.text(max_size=8), inside, max_size=5)
-    ),
-    max_leaves=20,
-)
 likely: dict[str, st.SearchStrategy[Any]] = {
     "metrics": st.lists(st.sampled_from(GOOD["metrics"]) | st.text(max_size=5), max_size=4),
     "output_type": st.sampled_from(["AbsPower", "DynPower"]),
@@ -64,8 +58,8 @@ near = st.fixed_dictionaries({}, optional={key: of | anything for key, of in lik
     lambda changes: {**GOOD, **changes}
 )
 bodies = (
-    near.map(json.dumps).map(str.encode)
-    | anything.map(json.dumps).map(str.encode)
+    near.map(encoded)
+    | anything.map(encoded)
     | st.binary(max_size=200)
     | st.tuples(near.map(json.dumps), st.integers(0, 300)).map(
         lambda cut: cut[0][: cut[1]].encode()

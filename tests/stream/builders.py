@@ -19,6 +19,7 @@ from stream.records import (
     Workloads,
     Zone,
     encode,
+    topic_of,
 )
 from stream.sample import Sample
 
@@ -188,7 +189,7 @@ def topics(log: Log, partitions: int = 1) -> None:
 
 def append(log: Log, record: Record) -> None:
     """Append a record to the topic that it belongs to."""
-    topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+    topic = topic_of(record)
     log.append_many(topic, [Outgoing(record.node, encode(record))])
 
 

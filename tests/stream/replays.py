@@ -9,7 +9,7 @@ import msgspec
 
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Outgoing
-from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
 from stream.replay_plan import Asked
 from stream.when import format_time
 from tests.stream.builders import START_MS, ManualClock, Record, append, fleet, topics
@@ -54,7 +54,7 @@ def fill_at_once(log: Log, nodes: int, steps: int) -> None:
     """Make the topics, and append much in one go, with something unreadable in between."""
     by_topic: dict[str, list[Outgoing]] = {USAGE_TOPIC: [], POWER_TOPIC: []}
     for place, record in enumerate(fleet(nodes=nodes, steps=steps, seed=5)):
-        topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+        topic = topic_of(record)
         by_topic[topic].append(Outgoing(record.node, encode(record)))
         if place % 1000 == 500:
             by_topic[topic].append(Outgoing(record.node, b"nonsense"))

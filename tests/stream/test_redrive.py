@@ -21,7 +21,7 @@ from stream.log.protocol import Log, Message, Outgoing, TopicPartition
 from stream.log.reading import read_between
 from stream.log.sqlite import SqliteLog
 from stream.pools import pool
-from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode, topic_of
 from stream.redrive import Choice, Redriver
 from stream.worker import Parts, Worker
 from tests.stream.builders import append, fleet, topics
@@ -389,7 +389,7 @@ def test_what_is_redriven_is_learned_unless_its_node_has_gone_on() -> None:
     with MemoryLog(clock=lambda: NOW) as log:
         topics(log)
         for record in records:
-            topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+            topic = topic_of(record)
             if record.node == silent or record.at < half:
                 bury(log, encode(record), key=record.node, topic=topic)
             else:

@@ -17,7 +17,7 @@ from stream import checkpoint
 from stream.checkpoint import Checkpoints
 from stream.log.protocol import Outgoing
 from stream.log.sqlite import SqliteLog
-from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
 from tests.stream.builders import fleet, topics
 
 PARTITIONS = 2
@@ -30,7 +30,7 @@ def fill(path: Path) -> None:
     """A log with what it takes a learner some seconds to learn, and some that it cannot read."""
     by_topic: dict[str, list[Outgoing]] = {USAGE_TOPIC: [], POWER_TOPIC: []}
     for place, record in enumerate(fleet(nodes=8, steps=250, seed=5)):
-        topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+        topic = topic_of(record)
         by_topic[topic].append(Outgoing(record.node, encode(record)))
         if place % 1000 == 500:
             by_topic[topic].append(Outgoing(record.node, b"nonsense"))

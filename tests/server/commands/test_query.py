@@ -21,7 +21,7 @@ from stream.log.memory import MemoryLog
 from stream.log.protocol import Outgoing, TopicSpec
 from stream.pools import pool
 from stream.recording import LogRecording
-from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
+from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
 from stream.sources.kepler import KeplerSource
 from stream.sources.kepler_exposition import read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper
@@ -125,7 +125,7 @@ def test_trained_models_have_the_errors_of_the_live_stream(
                 continue
             families = read_exposition(scrape.text, "text/plain", SERIES).families
             for record in mapper.records(families, scrape.at):
-                topic = POWER_TOPIC if isinstance(record, PowerRecord) else USAGE_TOPIC
+                topic = topic_of(record)
                 log.append_many(topic, [Outgoing(record.node, encode(record))])
         samples = LogRecording(log).samples()
     live = learn_samples(samples, pool(("ridge",))).models

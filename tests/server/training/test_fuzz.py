@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.made_up import anything, damaged, encoded
 from tests.server.training.answers import answer, body, gzipped, request, zipped
 from tests.server.training.conftest import Train, Trainer
 from tests.server.training.conftest import trainer as trainer
@@ -17,13 +17,6 @@ from tests.server.training.conftest import trainer as trainer
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 GOOD: Final = body(prom_response=answer(points=8, containers=1))
 
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inside: (
-        st.lists(inside, max_size=5) | st.dictionaries(st.text(max_size=8), inside, max_size=5)
-    ),
-    max_leaves=20,
-)
 names = st.sampled_from(["SGDRegressorTrainer", "default", "ridge", "Magic"]) | st.text(max_size=8)
 trainers = st.fixed_dictionaries(
     {},
@@ -87,24 +80,9 @@ def nearly_an_answer(draw: st.DrawFn) -> dict[str, Any]:
     return request(made)
 
 
-def encoded(document: object) -> bytes:
-    return json.dumps(document).encode("utf-8", "surrogatepass")
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    """A good request with some of its bytes cut out, doubled, or replaced."""
-    data = bytearray(GOOD)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        end = draw(st.integers(start, min(len(data), start + 20)))
-        data[start:end] = draw(st.binary(max_size=20) | st.just(bytes(data[start:end]) * 2))
-    return bytes(data)
-
-
 inputs = (
     st.binary(max_size=200)
-    | damaged()
+    | damaged(GOOD)
     | requests.map(encoded)
     | near.map(encoded)
     | nearly_an_answer().map(encoded)

@@ -1,4 +1,4 @@
-"""What every log does as a context manager."""
+"""What is closed at the end of a ``with``, as every log is."""
 
 from __future__ import annotations
 
