@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import httpx
 
@@ -14,9 +15,14 @@ from stream.sources.kepler_exposition import ACCEPT, Families, read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper, node_named_in
 from stream.sources.protocol import Record
 
+STUCK_SECONDS: Final = 60.0
+"""An exporter whose counters have stood still for so long is out of order."""
+
 
 class KeplerSource:
     """Gives one usage record, and one power record for each energy source, at every poll.
+
+    It gives nothing where the exporter has not renewed its page since the last poll.
 
     Reads releases 0.7 to 0.9 and 0.10 and later, told apart by what they expose. The node is the
     one named here, else the one that the exporter's labels name, else the URL's host. Records
@@ -45,6 +51,7 @@ class KeplerSource:
         # Exporters are scraped directly, as Prometheus does, whatever proxy the shell has.
         self._client = client if client is not None else httpx.Client(trust_env=False)
         self._mapper: KeplerMapper | None = None
+        self._renewed_at = 0
         self.skipped = 0
 
     @property
@@ -61,7 +68,12 @@ class KeplerSource:
         """Scrape once; ``SourceUnavailableError`` names the URL and what came instead."""
         page = fetch(self._client, self._url, ACCEPT, self._timeout_seconds, self._clock)
         families = self._read(page)
-        records = self._mapper_for(families).records(families, page.at)
+        mapper = self._mapper_for(families)
+        records = mapper.records(families, page.at)
+        if not mapper.renewed:
+            self._check_stuck(page.at)
+            return []
+        self._renewed_at = page.at
         if not records:
             raise SourceUnavailableError(
                 f"{self._shown} exposes neither usage of workloads nor measured energy"
@@ -72,6 +84,13 @@ class KeplerSource:
         """Close the connections, unless they belong to the caller's client."""
         if self._owns_client:
             self._client.close()
+
+    def _check_stuck(self, at: int) -> None:
+        seconds = (at - self._renewed_at) / 1000
+        if seconds > STUCK_SECONDS:
+            raise SourceUnavailableError(
+                f"{self._shown} has shown the same page for {seconds:.0f} s: no counter has moved"
+            )
 
     def _read(self, page: Page) -> Families:
         try:

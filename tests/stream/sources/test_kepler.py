@@ -178,7 +178,30 @@ def test_openmetrics_reads_the_same(exporter: Exporter, source: KeplerSource) ->
         for line in lines
     ]
     exporter.body = "\n".join([*families, "# EOF", ""]).encode()
-    assert source.poll() == classic
+    again = KeplerSource(exporter.address, clock=lambda: 1_700_000_000.0)
+    assert again.poll() == classic
+    again.close()
+
+
+def test_a_page_that_was_not_renewed_is_nothing_new_and_after_a_minute_out_of_order(
+    exporter: Exporter,
+) -> None:
+    exporter.show("kepler_0_7_12.txt")
+    now = [1_700_000_000.0]
+    source = KeplerSource(exporter.address, clock=lambda: now[0])
+    scraped(source)
+    for seconds in (1.0, 59.0):
+        now[0] += seconds
+        assert source.poll() == []
+    now[0] += 1.0
+    with pytest.raises(SourceUnavailableError, match=f"{exporter.address}.* same page for 61 s"):
+        source.poll()
+    exporter.body = exporter.body.replace(b" 18231.5", b" 18300.5")
+    usage, _ = scraped(source)
+    assert usage.at == 1_700_000_061_000
+    now[0] += 60.0
+    assert source.poll() == []
+    source.close()
 
 
 def test_a_node_and_a_machine_that_are_given_are_kept(exporter: Exporter) -> None:

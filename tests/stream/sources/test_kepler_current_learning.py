@@ -113,6 +113,15 @@ def test_counters_that_begin_anew_cost_the_interval() -> None:
     assert [one.end for one in found] == [START_MS + 5000, START_MS + 15000]
 
 
+def test_pages_that_are_scraped_more_often_than_they_are_renewed() -> None:
+    pages = [Scrape(0, 150.0 * n, {1: 6.0 * n, 2: 1.5 * n}) for n in range(9)]
+    found = samples([pages[n // 3]._replace(seconds=n) for n in range(27)])
+    assert [one.end - START_MS for one in found] == [3000 * n for n in range(1, 9)]
+    assert [one.watts for one in found] == [(50.0,)] * 8
+    rates = [dict(zip(one.features, one.rates, strict=True)) for one in found]
+    assert {one["bpf_cpu_time_ms"] for one in rates} == {2500.0}
+
+
 def test_the_groups_of_current_kepler_are_learned() -> None:
     scrapes = [
         Scrape(5.0 * n, 500.0 * n, {1: 5.0 * n, 2: 1.0 * n}, 0.3 + 0.01 * (n % 3))
