@@ -158,6 +158,29 @@ def test_0_11_with_two_sockets_psys_and_redfish(exporter: Exporter, source: Kepl
     assert power.keys() == {"rapl-sysfs", "redfish"}
 
 
+def test_a_page_recorded_from_kepler_itself(exporter: Exporter, source: KeplerSource) -> None:
+    """Later than 0.11.4, on two sockets made up, with a pod, a container and VMs."""
+    exporter.show("kepler_recorded_1.txt")
+    usage, power = scraped(source)
+    assert usage.node == "worker-1"
+    assert (usage.machine.processor, usage.machine.cores) == ("amd_epyc", 2)
+    assert usage.node_features.keys() == {"cpu_usage_ratio"}
+    assert len(usage.workloads.id) == 9
+    assert list(usage.workloads.features) == ["bpf_cpu_time_ms"]
+    assert {zone for _, zone in joules(power["rapl-sysfs"])} == {
+        "aggregated-package",
+        "aggregated-core",
+        "aggregated-dram",
+    }
+    # The process of the VM that has ended keeps its processor time, and so is no end of another.
+    exporter.show("kepler_recorded_2.txt")
+    later, _ = scraped(source)
+    assert later.workloads.id == usage.workloads.id
+    (before, after) = (one.workloads.features["bpf_cpu_time_ms"] for one in (usage, later))
+    assert all(b >= a for a, b in zip(before, after, strict=True))
+    assert sum(after) > sum(before)
+
+
 def test_the_release_may_change_between_scrapes(exporter: Exporter, source: KeplerSource) -> None:
     seen = []
     for page in ("kepler_0_7_12.txt", "kepler_0_11.txt", "kepler_0_7_12.txt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,6 +17,8 @@ from stream.sources.kepler_mapping import SERIES, KeplerMapper
 from stream.sources.protocol import Record
 from tests.stream.builders import START_MS, joined
 
+WATTS = "kepler_node_cpu_watts"
+PAGES = Path(__file__).parent / "pages"
 PATH = "/sys/class/powercap/intel-rapl:0"
 
 
@@ -111,6 +114,23 @@ def test_counters_that_begin_anew_cost_the_interval() -> None:
     )
     assert [one.watts for one in found] == [(20.0,), (20.0,)]
     assert [one.end for one in found] == [START_MS + 5000, START_MS + 15000]
+
+
+def test_power_between_two_recorded_pages_is_what_kepler_says() -> None:
+    """Two pages of a Kepler that has looked 0.912846 s after it had looked before."""
+    first, second = (
+        read_exposition((PAGES / f"kepler_recorded_{n}.txt").read_text(), "", {*SERIES, WATTS})
+        for n in (1, 2)
+    )
+    mapper = KeplerMapper("worker-1")
+    at = (START_MS, START_MS + 913)
+    found = joined(
+        [*mapper.records(first.families, at[0]), *mapper.records(second.families, at[1])]
+    )
+    (sample,) = [one for one in found if one.source == "rapl-sysfs"]
+    said = {one.labels["zone"]: one.value for one in second.families[WATTS]}
+    assert dict(zip(sample.components, sample.watts, strict=True)) == pytest.approx(said, rel=1e-3)
+    assert said["package"] > said["core"] > said["dram"] > 10.0
 
 
 def test_pages_that_are_scraped_more_often_than_they_are_renewed() -> None:
