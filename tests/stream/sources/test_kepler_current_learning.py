@@ -142,6 +142,36 @@ def test_pages_that_are_scraped_more_often_than_they_are_renewed() -> None:
     assert {one["bpf_cpu_time_ms"] for one in rates} == {2500.0}
 
 
+def legacy_page(seconds: float, joules: float) -> str:
+    """What a Kepler 0.9 would show that has counted for longer: the same power, the same usage."""
+    labels = 'package="0",source="rapl-sysfs"'
+    return (
+        f'kepler_node_package_joules_total{{mode="dynamic",{labels}}} {9000 + 0.25 * joules}\n'
+        f'kepler_node_package_joules_total{{mode="idle",{labels}}} {9000 + 0.75 * joules}\n'
+        f'kepler_container_bpf_cpu_time_ms_total{{container_id="c"}} {7e6 + 1000 * seconds}\n'
+    )
+
+
+def test_a_release_that_changes_under_way_costs_intervals_and_makes_nothing_up() -> None:
+    mapper, found = KeplerMapper("n1"), list[Record]()
+    for n in range(24):
+        seconds, joules = 5.0 * n, 100.0 * n
+        is_legacy = n // 6 % 2 == 1
+        page = (
+            legacy_page(seconds, joules)
+            if is_legacy
+            else Scrape(seconds, joules, {1: seconds}).page()
+        )
+        families = read_exposition(page, "text/plain", SERIES).families
+        found += mapper.records(families, START_MS + round(seconds * 1000))
+    learned = joined(found)
+    assert len(learned) == 23 - 3  # all intervals but those in which it changed
+    for sample in learned:
+        rates = dict(zip(sample.features, sample.rates, strict=True))
+        assert sample.watts == pytest.approx((20.0,))
+        assert rates["bpf_cpu_time_ms"] == pytest.approx(1000.0)
+
+
 def test_the_groups_of_current_kepler_are_learned() -> None:
     scrapes = [
         Scrape(5.0 * n, 500.0 * n, {1: 5.0 * n, 2: 1.0 * n}, 0.3 + 0.01 * (n % 3))

@@ -148,6 +148,35 @@ def test_what_was_known_of_a_machine_stays_known() -> None:
     assert usage(page + older, mapper).machine == MachineSpec(processor="ice_lake")
 
 
+CURRENT = (
+    'kepler_node_cpu_active_joules_total{zone="package"} 5\n'
+    'kepler_node_cpu_idle_joules_total{zone="package"} 7\n'
+    'kepler_node_cpu_usage_ratio{node_name="n"} 0.5\n'
+    'kepler_process_cpu_seconds_total{pid="1"} 1.5\n'
+    'kepler_node_cpu_info{core_id="0",model_name="Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz",'
+    'physical_id="0",processor="0",vendor_id="GenuineIntel"} 1\n'
+)
+LEGACY = (
+    'kepler_node_package_joules_total{mode="dynamic",package="0",source="rapl-sysfs"} 5\n'
+    'kepler_container_bpf_cpu_time_ms_total{container_id="a"} 5\n'
+    'kepler_node_info{cpu_architecture="Broadwell"} 1\n'
+)
+
+
+@pytest.mark.parametrize("page", [CURRENT, LEGACY])
+def test_series_without_labels_change_nothing(page: str) -> None:
+    """And where none has any, there is nothing to learn from."""
+    names = {line.partition("{")[0] for line in page.splitlines()} - {"kepler_node_cpu_usage_ratio"}
+    bare = "".join(f"{name} 3\n{name}{{}} 4\n" for name in sorted(names))
+    for beside in (page + bare, bare + page):
+        mapper, alone = KeplerMapper("n"), KeplerMapper("n")
+        assert mapped(beside, mapper) == mapped(page, alone)
+        # Nor what is known of the machine later.
+        assert mapped(bare, mapper) == []
+        later = page.replace(" 5\n", " 6\n")
+        assert mapped(later, mapper) == mapped(later, alone)
+
+
 RENEWED = (
     'kepler_node_package_joules_total{{mode="dynamic",package="0",source="rapl-sysfs"}} {joules}\n'
     'kepler_container_cpu_cycles_total{{container_id="a"}} {cycles}\n'
