@@ -108,7 +108,7 @@ def _request(
     try:
         is_request = "prom_response" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        why = error if body else "the file is empty"
+        why = error if body else "it is empty"
         raise WattstreamError(f"{file}: {why}") from error
     if is_request:
         request = decode_request(body)

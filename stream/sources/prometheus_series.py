@@ -182,7 +182,7 @@ def _where(data: bytes, error: Exception) -> str:
     """What is wrong with the JSON, and in which line and column if it cannot be parsed."""
     message = str(error)
     if not len(data):
-        return "the file is empty"
+        return "it is empty"
     if isinstance(error, msgspec.ValidationError):
         return f"{message}: an object of metrics, or Prometheus' answer, is needed"
     if not isinstance(error, msgspec.DecodeError):

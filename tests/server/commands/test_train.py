@@ -64,7 +64,7 @@ def test_isolators_are_had_by_settings(wattstream: Run, tmp_path: Path) -> None:
     ("content", "flags", "status", "named"),
     [
         (None, [], 2, "No such file"),
-        ("", [], 1, "a.json: the file is empty"),
+        ("", [], 1, "a.json: it is empty"),
         ("nonsense", [], 1, "a.json: JSON is malformed"),
         ("{}", [], 1, "no series of Kepler"),
         (json.dumps(answer()), ["--trainers", "Magic"], 2, "'Magic'"),
