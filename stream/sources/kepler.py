@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -10,10 +11,13 @@ import httpx
 
 from estimator.errors import SourceUnavailableError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from stream.records import UsageRecord
 from stream.sources.http import Page, fetch, page_url, shown_url
 from stream.sources.kepler_exposition import ACCEPT, Families, read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper, node_named_in
 from stream.sources.protocol import Record
+
+_log = logging.getLogger(__name__)
 
 STUCK_SECONDS: Final = 60.0
 """An exporter whose counters have stood still for so long is out of order."""
@@ -52,6 +56,7 @@ class KeplerSource:
         self._client = client if client is not None else httpx.Client(trust_env=False)
         self._mapper: KeplerMapper | None = None
         self._renewed_at = 0
+        self._has_usage = True
         self.skipped = 0
 
     @property
@@ -78,12 +83,24 @@ class KeplerSource:
             raise SourceUnavailableError(
                 f"{self._shown} exposes neither usage of workloads nor measured energy"
             )
+        self._look_for_usage(records)
         return records
 
     def close(self) -> None:
         """Close the connections, unless they belong to the caller's client."""
         if self._owns_client:
             self._client.close()
+
+    def _look_for_usage(self, records: list[Record]) -> None:
+        has_usage = any(isinstance(record, UsageRecord) for record in records)
+        if self._has_usage and not has_usage:
+            _log.warning(
+                "%s shows energy and no usage of processes or containers: unless another source"
+                " says what the node does, nothing is learned (Kepler 0.10 and later: its"
+                " metricsLevel needs process)",
+                self._shown,
+            )
+        self._has_usage = has_usage
 
     def _check_stuck(self, at: int) -> None:
         seconds = (at - self._renewed_at) / 1000

@@ -227,6 +227,21 @@ def test_a_page_that_was_not_renewed_is_nothing_new_and_after_a_minute_out_of_or
     source.close()
 
 
+def test_a_kepler_without_processes_and_containers_is_said_once(
+    exporter: Exporter, source: KeplerSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    for page in ("kepler_recorded_1.txt", "kepler_recorded_2.txt"):
+        exporter.show(page)
+        lines = exporter.body.decode().splitlines()
+        exporter.body = "\n".join(line for line in lines if "cpu_seconds" not in line).encode()
+        records = source.poll()
+        assert [type(record) for record in records or []] == [PowerRecord]
+        assert caplog.text.count("no usage of processes or containers") == 1
+    exporter.show("kepler_recorded_1.txt")
+    assert scraped(source)
+    assert len(caplog.records) == 1
+
+
 def test_a_node_and_a_machine_that_are_given_are_kept(exporter: Exporter) -> None:
     exporter.show("kepler_0_11.txt")
     machine = MachineSpec(processor="mine", cores=1)
