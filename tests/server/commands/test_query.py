@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from stream.sources.kepler import KeplerSource
 from stream.sources.kepler_exposition import read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper
 from stream.sources.simulated import SimulatedSource
-from tests.prometheus.exporter import Exporter
+from tests.prometheus.exporter import Asked, Exporter
 from tests.prometheus.limited import LimitedPrometheus
 from tests.prometheus.server import PrometheusServer, Scrape, fill, needed
 from tests.server.commands.inside import Run
@@ -275,6 +276,18 @@ def test_it_takes_what_prometheus_has_scraped(wattstream: Run, tmp_path: Path) -
     assert nodes == {"sim-1"}
 
 
+def unpunctual_ms(asked: list[Asked], every: float) -> list[float]:
+    """By how much the requests of each client deviate from its own mean phase."""
+    phases: dict[str, list[float]] = {}
+    for one in asked:
+        phases.setdefault(one.agent, []).append(one.at)
+    return [
+        1000 * statistics.pstdev([at - first - every * round((at - first) / every) for at in times])
+        for times in phases.values()
+        for first in times[:1]
+    ]
+
+
 @pytest.mark.soak
 def test_query_and_train_find_the_errors_of_the_running_system(
     wattstream: Run, tmp_path: Path
@@ -282,7 +295,8 @@ def test_query_and_train_find_the_errors_of_the_running_system(
     """A live source and Prometheus scrape the same exporter, each for itself, for minutes.
 
     Both at about the same moments, and the exporter renews its page half way between: else who
-    looks when a page is renewed sees one too many, or one too few, and has other samples.
+    looks when a page is renewed sees one too many, or one too few, and has other samples. So it is,
+    too, where scrapes are late (decision 43): a machine that is too busy for it says so.
     """
     needed()
     every, seconds = 2.0, 200.0
@@ -292,8 +306,8 @@ def test_query_and_train_find_the_errors_of_the_running_system(
         MemoryLog() as log,
     ):
         log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC)])
-        eventually(lambda: len(exporter.asked_at) >= 4)
-        asked_at = exporter.asked_at[-1]
+        eventually(lambda: len(exporter.asked) >= 4)
+        asked_at = exporter.asked[-1].at
         time.sleep(asked_at + every / 2 - time.time())
         # Meters that are read just before the page is renewed: it says of usage and of energy how
         # they are at one moment.
@@ -307,6 +321,9 @@ def test_query_and_train_find_the_errors_of_the_running_system(
         words = ("--from", f"{start - every / 2:.3f}", "--to", f"{start + seconds - every / 2:.3f}")
         assert wattstream("query", "-s", server.url, *words, "-o", "out.json").status == 0
         samples = LogRecording(log).samples()
+    late = max(unpunctual_ms([one for one in exporter.asked if one.at > start], every))
+    if late > 2.0:
+        pytest.skip(f"scrapes were unpunctual by {late:.1f} ms: the machine is too busy")
     found = wattstream("train", "out.json", "--experts", "ridge", "--json")
     trained = errors_of(json.loads(found.out))
     live = learn_samples(samples, pool(("ridge",))).models
