@@ -122,11 +122,23 @@ def _models() -> Described:
     digest = path_parameter("digest", "^[0-9a-f]{64}$", "The artifact's SHA-256")
     overview = {
         "type": "object",
-        "required": ["total", "bad", "bad_percent", "found", "models", "drifts"],
+        "required": [
+            *("total", "bad", "bad_percent", "learning", "learned_seconds"),
+            *("found", "models", "drifts"),
+        ],
         "properties": {
             "total": {"type": "integer", "minimum": 0, "description": "All models"},
             "bad": {"type": "integer", "minimum": 0, "description": "Those of them that are bad"},
             "bad_percent": {"type": "number", "description": "Off by how much of the power is bad"},
+            "learning": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Those that have learned too little to be called bad",
+            },
+            "learned_seconds": {
+                "type": "number",
+                "description": "For so long, in event time, they learn before they are judged",
+            },
             "found": {"type": "integer", "minimum": 0, "description": "Those that `search` finds"},
             "models": {"type": "array", "items": ref(Row), "description": "The worst of these"},
             "drifts": {

@@ -129,6 +129,30 @@ def test_the_page_says_which_model_is_worst_and_since_when(tmp_path: Path) -> No
         assert tab.evaluate("document.querySelectorAll('[aria-sort=ascending]').length") == 1
 
 
+def test_a_model_that_has_only_begun_to_learn_is_said_to_learn(tmp_path: Path) -> None:
+    entry = _wrong("Basic", 90.0)
+    since = entry.manifest.at - 61_000
+    begun = Entry(
+        entry.digest, replace(entry.manifest, since=since, samples=20), entry.model, entry.number
+    )
+    catalog = FakeCatalog([begun])
+    with _shown(make_app(catalog, FakeModels(), refresh_seconds=0.2), tmp_path) as (_, tab):
+        tab.wait_until("!document.getElementById('worst').hidden")
+        assert _text(tab, "worst-count") == (
+            "The model is still learning, and judged after 15 min of readings."
+        )
+        assert _text(tab, "worst-rank") == "Furthest off so far"
+        assert _text(tab, "worst-how").startswith("90 % off: 90.00 W of package")
+        since_when = tab.evaluate(
+            f"import('/pages/dom.js').then((dom) => dom.moment({since / 1000}))"
+        )
+        assert _text(tab, "worst-since") == (
+            f"Still learning, since {since_when}, for 61 s: too early to call it bad."
+        )
+        assert "learning for 61 s" in _text(tab, "models")
+        assert tab.evaluate("document.querySelectorAll('#models .bad').length") == 0
+
+
 def test_rolling_back_asks_first(tmp_path: Path) -> None:
     models = ModelStore(open_store("memory:"))
     digests = [
