@@ -87,9 +87,13 @@ def _needed(argument: Any) -> str:
 
 def _option(option: Any) -> list[str]:
     names = ", ".join(f"`{name}`" for name in option.opts)
-    default = "" if option.default in (None, False, "") else f"`{option.default}`"
+    default = "" if option.default in (None, False, "") else f"`{_plain(option.default)}`"
     environment = f"`{option.envvar}`" if option.envvar else ""
     return [names, _value(option), default, environment, option.help]
+
+
+def _plain(default: Any) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _value(option: Any) -> str:
