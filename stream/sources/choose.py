@@ -11,7 +11,9 @@ from typing import Final
 
 from estimator.discovery import discover_machine
 from estimator.errors import MisuseError, SourceUnavailableError
+from estimator.guest import vm_id
 from estimator.settings import Settings
+from estimator.vocabulary import HYPERVISOR
 from stream.records import PowerRecord, UsageRecord
 from stream.sources import hwmon, procfs, rapl
 from stream.sources.kepler import KeplerSource
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 SPELLINGS: Final = (
     "sim[:NODES]",
     "proc",
+    "guest",
     "rapl",
     "acpi",
     "kepler:URL",
@@ -37,7 +40,10 @@ _KEPLER_PORTS: Final = (8888, 9102, 28282)
 
 
 class OnlyUsage:
-    """A source without its power records: the kernel's own meters are asked directly."""
+    """A source without this node's power: the kernel's own meters are asked directly.
+
+    What virtual machines draw goes on, which no meter of the kernel's says.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -53,11 +59,15 @@ class OnlyUsage:
         return self._source.interval_seconds
 
     def poll(self) -> list[Record] | None:
-        """The source's usage records."""
+        """The source's usage records, and the power of virtual machines."""
         records = self._source.poll()
         if records is None:
             return None
-        return [record for record in records if isinstance(record, UsageRecord)]
+        return [
+            record
+            for record in records
+            if isinstance(record, UsageRecord) or record.source == HYPERVISOR
+        ]
 
     def close(self) -> None:
         """Close the source."""
@@ -92,6 +102,10 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     if kind == "proc" and not rest:
         machine = discover_machine(proc, sysfs)
         return [procfs.ProcSource(node, proc, sysfs, interval_seconds=every, machine=machine)]
+    if kind == "guest" and not rest:
+        machine = discover_machine(proc, sysfs)
+        name = settings.node or _vm_id(sysfs)
+        return [procfs.ProcSource(name, proc, sysfs, interval_seconds=every, machine=machine)]
     if kind == "rapl" and not rest:
         return [rapl.RaplSource(node, sysfs, interval_seconds=every)]
     if kind == "acpi" and not rest:
@@ -106,6 +120,13 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     if kind == "prometheus" and rest:
         return [PrometheusJsonSource(Path(rest), settings.node or None)]
     raise MisuseError(f"source {word!r} is unknown; known are {', '.join(SPELLINGS)}")
+
+
+def _vm_id(sysfs: Path) -> str:
+    try:
+        return vm_id(sysfs)
+    except SourceUnavailableError as error:
+        raise MisuseError(f"source 'guest': {error}") from error
 
 
 def _spelled(word: str) -> str:
