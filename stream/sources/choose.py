@@ -20,12 +20,14 @@ from stream.sources.kepler import KeplerSource
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.protocol import Record, Source
 from stream.sources.simulated import SimulatedSource, simulated_fleet
+from stream.sources.simulated_host import SimulatedHosts
 from stream.sources.trace import Pace, TraceSource
 
 _log = logging.getLogger(__name__)
 
 SPELLINGS: Final = (
     "sim[:NODES]",
+    "sim-host[:HOSTS]",
     "proc",
     "guest",
     "rapl",
@@ -97,14 +99,11 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     kind, _, rest = _spelled(word).partition(":")
     node, sysfs, proc = node_name(settings), Path(settings.sysfs), Path(settings.procfs)
     every = settings.interval
-    if kind == "sim":
-        return _simulated(word, rest, every, past_seconds)
-    if kind == "proc" and not rest:
+    if kind in ("sim", "sim-host"):
+        return _simulated(word, kind, rest, every, past_seconds)
+    if kind in ("proc", "guest") and not rest:
         machine = discover_machine(proc, sysfs)
-        return [procfs.ProcSource(node, proc, sysfs, interval_seconds=every, machine=machine)]
-    if kind == "guest" and not rest:
-        machine = discover_machine(proc, sysfs)
-        name = settings.node or _vm_id(sysfs)
+        name = node if kind == "proc" else settings.node or _vm_id(sysfs)
         return [procfs.ProcSource(name, proc, sysfs, interval_seconds=every, machine=machine)]
     if kind == "rapl" and not rest:
         return [rapl.RaplSource(node, sysfs, interval_seconds=every)]
@@ -140,15 +139,23 @@ def _spelled(word: str) -> str:
     return word
 
 
-def _simulated(word: str, rest: str, every: float, past_seconds: float) -> list[Source]:
+def _simulated(word: str, kind: str, rest: str, every: float, past_seconds: float) -> list[Source]:
+    if kind == "sim-host":
+        hosts, start = _count(word, rest, "hosts"), time.time() - past_seconds
+        return [SimulatedHosts(hosts, interval_seconds=every, start=start, speed=0.0)]
     if not rest and past_seconds > 0:
         start = time.time() - past_seconds
         return [SimulatedSource(interval_seconds=every, start=start, speed=0.0)]
     if not rest:
         return [SimulatedSource(interval_seconds=every)]
-    if not rest.isdecimal() or int(rest) < 1:
-        raise MisuseError(f"source {word!r}: {rest!r} is no number of nodes")
-    return list(simulated_fleet(int(rest), interval_seconds=every))
+    return list(simulated_fleet(_count(word, rest, "nodes"), interval_seconds=every))
+
+
+def _count(word: str, rest: str, what: str) -> int:
+    """How many of them; one, unless that is said."""
+    if rest and not (rest.isdecimal() and int(rest) >= 1):
+        raise MisuseError(f"source {word!r}: {rest!r} is no number of {what}")
+    return int(rest or 1)
 
 
 def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -> list[str]:

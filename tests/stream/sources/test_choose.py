@@ -20,6 +20,7 @@ from stream.sources.procfs import ProcSource
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.rapl import RaplSource
 from stream.sources.simulated import SimulatedSource
+from stream.sources.simulated_host import SimulatedHosts
 from stream.sources.trace import TraceSource
 from tests.stream.builders import Record, gauge, usage, zones
 
@@ -214,6 +215,9 @@ def test_every_spelling_makes_its_source(machine: Machine, tmp_path: Path) -> No
     expected = {
         "sim": SimulatedSource,
         "sim:1": SimulatedSource,
+        "sim-host": SimulatedHosts,
+        "sim-host:2": SimulatedHosts,
+        "guest": ProcSource,
         "proc": ProcSource,
         "rapl": RaplSource,
         "acpi": HwmonSource,
@@ -265,6 +269,9 @@ def test_several_words_are_several_sources_in_their_order(machine: Machine) -> N
         "sun",
         "SIM",
         "sim:0",
+        "sim-host:0",
+        "sim-host:a few",
+        "guest:7",
         "sim:-1",
         "sim:many",
         "proc:x",
