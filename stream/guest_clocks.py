@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 _TOLERATED_MS: Final = 1000
 """Clocks that differ by less are taken as they are: records are on their way for unequal times."""
+_TOLERATED_AT_FIRST_MS: Final = 10_000
+"""So it is until the log has taken records for so long: those of one burst say little."""
 _STEP_MS: Final = 500
 _ENOUGH: Final = 3
 _WINDOW_MS: Final = 60_000
@@ -29,6 +31,7 @@ _MOST: Final = 100_000
 class _Delay(msgspec.Struct):
     """The shortest time from a record's own time to the log's, of the last minute or two (ms)."""
 
+    first: int
     since: int
     at: int = 0
     """The time of the latest record."""
@@ -72,7 +75,7 @@ class GuestClocks:
         if is_new := guest is None:
             if len(self._guests) >= _MOST:
                 self._guests.clear()
-            guest = self._guests[record.node] = _Guest(_Delay(appended_ms))
+            guest = self._guests[record.node] = _Guest(_Delay(appended_ms, appended_ms))
         guest.host.add(record.at, appended_ms)
         return is_new
 
@@ -89,9 +92,9 @@ class GuestClocks:
         if guest.guest is None or record.at < guest.guest.at - _STEP_MS:
             # A clock that is put back looks like a record that was long on its way.
             has_jumped = guest.shift is not None
-            guest.guest, guest.shift = _Delay(appended_ms), None
+            guest.guest, guest.shift = _Delay(appended_ms, appended_ms), None
         guest.guest.add(record.at, appended_ms)
-        has_jumped = self._compare(record.node, guest, guest.guest) or has_jumped
+        has_jumped = self._compare(record.node, guest, guest.guest, appended_ms) or has_jumped
         if guest.shift is None:
             return None, has_jumped
         at = record.at + guest.shift
@@ -99,12 +102,16 @@ class GuestClocks:
             record = msgspec.structs.replace(record, at=at)
         return record, has_jumped
 
-    def _compare(self, node: str, guest: _Guest, own: _Delay) -> bool:
+    def _compare(self, node: str, guest: _Guest, own: _Delay, now: int) -> bool:
         if min(guest.host.count, own.count) < _ENOUGH:
             return False
         behind, before = own.ms - guest.host.ms, guest.shift
-        # Once a clock is corrected it stays so while it is anywhere near that.
-        shift = behind if abs(behind) > (_STEP_MS if before else _TOLERATED_MS) else 0
+        tolerated = _TOLERATED_MS
+        if now - max(guest.host.first, own.first) < _TOLERATED_AT_FIRST_MS:
+            tolerated = _TOLERATED_AT_FIRST_MS
+        elif before:
+            tolerated = _STEP_MS  # a clock that is corrected stays so while it is near that
+        shift = behind if abs(behind) > tolerated else 0
         if before is not None and abs(shift - before) <= _STEP_MS:
             return False
         guest.shift = shift

@@ -24,6 +24,9 @@ _ZONES: Final = ("package", "core", "uncore", "dram")
 _LINE_BYTES: Final = 64
 _IRQS: Final = [i for i, feature in enumerate(OF_WORKLOADS) if feature.endswith("_irq")]
 _RECORDS_PER_POLL: Final = 256
+_GUEST_PHASES: Final = (0.85, 0.98)
+"""Guests are read that part of the interval after their host. Not much before what is told with
+it: else their clocks would seem to differ."""
 
 
 class SimulatedHosts:
@@ -72,7 +75,7 @@ class SimulatedHosts:
             hosts * guests, workloads, guest_cores, model.machine.chips, rng, mixes
         )
         self._servers = Servers(model, hosts, rng)
-        self._phases = rng.uniform(0.05, 0.95, hosts * guests)
+        self._phases = rng.uniform(*_GUEST_PHASES, hosts * guests)
         self._counters = np.zeros((hosts * guests, len(FEATURES)))
         self._busy_ms = np.zeros((hosts, guests))
         self._joules = np.zeros((hosts, len(_ZONES)))
