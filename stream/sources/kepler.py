@@ -11,7 +11,7 @@ from estimator.errors import SourceUnavailableError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.sources.http import Page, fetch, page_url, shown_url
 from stream.sources.kepler_exposition import ACCEPT, Families, read_exposition
-from stream.sources.kepler_mapping import SERIES, KeplerMapper, node_named_in
+from stream.sources.kepler_mapping import SCRAPED, KeplerMapper, node_named_in
 from stream.sources.protocol import Record
 
 
@@ -75,7 +75,7 @@ class KeplerSource:
 
     def _read(self, page: Page) -> Families:
         try:
-            exposition = read_exposition(page.text, page.content_type, SERIES)
+            exposition = read_exposition(page.text, page.content_type, SCRAPED)
         except ValueError as error:
             reason = " ".join(str(error).split())[:200] or "no reason given"
             raise SourceUnavailableError(

@@ -12,7 +12,7 @@ import time
 
 BENCHES = (
     *("learning", "stages", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "memory"),
-    *("socket", "estimator", "export", "choice", "http", "training"),
+    *("socket", "estimator", "export", "choice", "guests", "http", "training"),
 )
 
 
