@@ -16,6 +16,7 @@ from estimator.arrays import Floats
 from estimator.catalog import Entry, Query
 from estimator.errors import NoModelError, RequestError
 from estimator.frozen import horizon_for_age
+from estimator.guest import sources_for
 from estimator.machine import MachineSpec
 from estimator.mending import mend, quoted
 from estimator.requests import PowerRequest, UnreadableError, decode_request
@@ -121,7 +122,7 @@ class Answerer:
     node, shared among the rows before it (see `sharing`), else of each row. Rows of zeros get idle
     power and 0.
     ``unmetered`` are the energy sources that this machine cannot measure: no model has learned from
-    it what they say.
+    it what they say. On a ``guest`` models of guests answer for RAPL, as long as there are any.
     """
 
     def __init__(
@@ -131,8 +132,10 @@ class Answerer:
         clock: Callable[[], float] = time.time,
         fallback: Models | None = None,
         unmetered: Collection[str] = (),
+        guest: bool = False,
     ) -> None:
         self._models = models
+        self._guest = guest
         self._fallback = fallback
         self._machine = machine
         self._unmetered = unmetered
@@ -226,12 +229,22 @@ class Answerer:
             unmetered=source in self._unmetered,
         )
         try:
-            entry = _ask(self._models, query)
+            entry = self._ask(query)
             return _Choice(entry, request.metrics, self._machine, _imported_note(entry))
         except RequestError as error:
             return str(error)
         except NoModelError as error:
             return self._stand_in(query, str(error))
+
+    def _ask(self, query: Query) -> Entry:
+        """The best model of the best energy source that has any."""
+        *better, last = sources_for(query.source, self._guest)
+        for source in better:
+            try:
+                return _ask(self._models, msgspec.structs.replace(query, source=source))
+            except NoModelError:
+                continue
+        return _ask(self._models, msgspec.structs.replace(query, source=last))
 
     def _stand_in(self, query: Query, reason: str) -> _Choice | str:
         """What answers where no model does: imported weights, else 0 W."""

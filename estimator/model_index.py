@@ -26,7 +26,8 @@ BY_HAND: Final = "manual"
 class Version(msgspec.Struct, frozen=True):
     """One published artifact of a model; all but its digest and ``held`` is its manifest's.
 
-    ``held`` says that it was held back when it was published.
+    ``held`` says that it was held back when it was published. ``since`` may be missing (0):
+    earlier indexes have none.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class Version(msgspec.Struct, frozen=True):
     features: list[str]
     components: list[str]
     held: bool = False
+    since: int = 0
 
 
 class ModelIndex(msgspec.Struct, frozen=True):

@@ -281,6 +281,7 @@ def _version(name: str, manifest: Manifest) -> Version:
         machine=manifest.machine,
         features=manifest.features,
         components=manifest.components,
+        since=manifest.since,
     )
 
 

@@ -24,8 +24,12 @@ psys contains package and more, platform is the whole machine: components are ne
 
 RAPL: Final = "rapl-sysfs"
 ACPI: Final = "acpi"
+HYPERVISOR: Final = "hypervisor"
+"""The host of a virtual machine, which knows its part of the host's power (without the idle)."""
+_ZONES: Final = ("package", "core", "uncore", "dram", "psys")
 SOURCE_COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    RAPL: ("package", "core", "uncore", "dram", "psys"),
+    RAPL: _ZONES,
+    HYPERVISOR: _ZONES,
     ACPI: ("platform",),
     "hmc": ("platform",),
     "redfish": ("platform",),

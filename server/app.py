@@ -18,6 +18,7 @@ from estimator.model_store import ModelStore
 from estimator.refresher import Refresher
 from server.artifact_bytes import ArtifactBytes
 from server.best_models import BestModels
+from server.describing import OpenApi
 from server.errors import exception_handlers
 from server.health import HealthApi
 from server.http_metrics import CountRequests, HttpMetrics
@@ -28,7 +29,7 @@ from server.live import Live
 from server.live_api import LiveApi
 from server.metrics import MetricsApi, WattstreamCollector
 from server.models_api import ModelsApi
-from server.openapi import OpenApi
+from server.openapi import description
 from server.overview import OverviewApi
 from server.page import Page
 from server.security import SecurityHeaders
@@ -76,7 +77,7 @@ def make_app(
         OverviewApi(catalog, last),
         VersionEvents(catalog, stopping),
         LiveApi(live or Live(), catalog, last, stopping),
-        OpenApi(),
+        OpenApi(description()),
         Page(),
     )
 

@@ -37,6 +37,8 @@ from server.status import LearnerStatus
 
 LISTED_NODES: Final = 50
 """Nodes that are named at once; others are found by searching for them."""
+MOST_NODES: Final = 1000
+"""Nodes that may be asked for at once."""
 LISTED_DRIFTS: Final = 20
 """Drifts that are named, the last ones."""
 _NODES_PERIODS: Final = 20
@@ -78,7 +80,7 @@ class LiveApi:
     async def nodes(self, request: Request) -> Response:
         """The nodes whose names contain ``search``, at most ``limit``, the worst first."""
         search = text(request.query_params, "search")
-        limit = count(request.query_params, "limit", LISTED_NODES, 1000)
+        limit = count(request.query_params, "limit", LISTED_NODES, MOST_NODES)
         return Response(_nodes(self._live, limit, search), media_type="application/json")
 
 

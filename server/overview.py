@@ -20,17 +20,20 @@ from server.conditional import Answer
 from server.last_status import LastStatus
 from server.parameters import count, text
 from server.status import LearnerStatus
-from server.verdict import BAD_PERCENT, Wrong, is_bad, verdict
+from server.verdict import BAD_PERCENT, LEARNED_SECONDS, Wrong, verdict
 
 SHOWN: Final = 50
 MOST: Final = 500
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and how wrong it is. Times are Unix ms of event time, `Verdict` has the rest.
+    """A model and how wrong it is. Times are Unix ms of event time.
 
-    ``versions`` counts those that are kept. ``state`` is ``pinned``, ``held`` (since
-    ``held_since``) or empty: new versions become current.
+    ``wrong`` is null where nothing has been estimated yet. ``bad_since``: each version from then
+    on was bad; with ``at_least`` there is none before it that could be judged. ``learning_since``:
+    it has learned since then, which is too short to call it bad. ``versions`` counts those that are
+    kept. ``state`` is ``pinned``, ``held`` (since ``held_since``) or empty: new versions become
+    current.
     """
 
     slug: str
@@ -42,6 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     bad: bool
     bad_since: int | None
     at_least: bool
+    learning_since: int | None
     errors: dict[str, dict[str, dict[str, float | None]]]
     versions: int
     state: str
@@ -109,11 +113,11 @@ def _judged(
 
 def _row(slug: str, entry: Entry, index: ModelIndex | None) -> Row:
     manifest = entry.manifest
-    errors, said = manifest.errors, verdict([(manifest.at, manifest.errors)])
+    errors, said = manifest.errors, verdict([manifest])
     if index is not None:
         # What was learned last has been asked about the last samples, even if it is held back.
         newest = list(reversed(index.versions))
-        errors, said = newest[0].errors, verdict((one.at, one.errors) for one in newest)
+        errors, said = newest[0].errors, verdict(newest)
     return Row(
         slug=slug,
         key=manifest.key,
@@ -121,9 +125,10 @@ def _row(slug: str, entry: Entry, index: ModelIndex | None) -> Row:
         samples=manifest.samples,
         at=manifest.at,
         wrong=said.wrong,
-        bad=is_bad(said.wrong),
+        bad=said.bad_since is not None,
         bad_since=said.bad_since,
         at_least=said.at_least,
+        learning_since=said.learning_since,
         errors=errors,
         versions=1 if index is None else len(index.versions),
         state="" if index is None else index.state,
@@ -133,8 +138,9 @@ def _row(slug: str, entry: Entry, index: ModelIndex | None) -> Row:
     )
 
 
-def _badness(row: Row) -> tuple[bool, float, str]:
-    return not row.bad, -row.wrong.percent if row.wrong else 0.0, row.slug
+def _badness(row: Row) -> tuple[bool, bool, float, str]:
+    is_learning = row.learning_since is not None
+    return not row.bad, is_learning, -row.wrong.percent if row.wrong else 0.0, row.slug
 
 
 def _answer(rows: Sequence[Row], search: str, limit: int, learner: LearnerStatus | None) -> bytes:
@@ -145,6 +151,8 @@ def _answer(rows: Sequence[Row], search: str, limit: int, learner: LearnerStatus
             "total": len(rows),
             "bad": sum(row.bad for row in rows),
             "bad_percent": BAD_PERCENT,
+            "learning": sum(row.learning_since is not None for row in rows),
+            "learned_seconds": LEARNED_SECONDS,
             "found": len(found),
             "models": shown,
             "drifts": _drifts(learner, {row.key for row in shown}),

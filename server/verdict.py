@@ -1,9 +1,13 @@
-"""How wrong a model is, as one figure that models can be compared by, and since when it is bad."""
+"""How wrong a model is, as one figure that models can be compared by, and since when it is bad.
+
+A model that has only begun to learn is wrong by much, and that says nothing of what it will be:
+it is not called bad before it has learned for a while.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -14,8 +18,37 @@ BAD_PERCENT: Final = 10.0
 """A model whose estimates are off by so much of the power is called bad."""
 HORIZONS: Final = ("300", "60", "0")
 """Horizons by which a model is judged: the first that is known. 300 s is what choice goes by."""
+LEARNED_SECONDS: Final = 900.0
+"""Event time for which a model learns before it is judged: after 300 s there are estimates by a
+model so old, and errors have a half-life of 600 s, in which those of the first minutes fade."""
+LEARNED_SAMPLES: Final = 30
+"""So many samples it has learned by then at least, where readings are far apart."""
 _LEAST_WATTS: Final = 0.1
 """A component whose error is smaller does not make a model bad, however little it draws."""
+
+
+class Learned(Protocol):
+    """What a version says of itself, as `Version` and `Manifest` do; ``since`` is 0 if unknown."""
+
+    @property
+    def since(self) -> int:
+        """Unix ms of event time of the first sample."""
+        ...
+
+    @property
+    def at(self) -> int:
+        """Of the last sample."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """How many there were."""
+        ...
+
+    @property
+    def errors(self) -> Errors:
+        """Of the recent past."""
+        ...
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -31,15 +64,17 @@ class Wrong(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """``wrong`` is None where nothing has been estimated yet.
+    """``wrong`` is None where nothing has been estimated yet. Times are Unix ms of event time.
 
-    ``bad_since`` (Unix ms of event time): each version from then on was worse than `BAD_PERCENT`;
-    with ``at_least`` it is the oldest that is kept, and may have been so before.
+    ``bad_since``: each version from then on had learned enough to be judged, and was worse than
+    `BAD_PERCENT`; with ``at_least`` it is the oldest of those that are kept, and may have been so
+    before. ``learning_since``: it has learned since then, which is not enough.
     """
 
     wrong: Wrong | None
     bad_since: int | None = None
     at_least: bool = False
+    learning_since: int | None = None
 
 
 def wrong(errors: Errors) -> Wrong | None:
@@ -52,24 +87,28 @@ def wrong(errors: Errors) -> Wrong | None:
     )
 
 
-def verdict(versions: Iterable[tuple[int, Errors]]) -> Verdict:
-    """What is to be said of a model by the times and errors of its versions, the newest first.
-
-    >>> off = {"package": {"300": {"count": 9, "mae": 20.0, "mape": 25.0}}}
-    >>> good = {"package": {"300": {"count": 9, "mae": 2.0, "mape": 2.5}}}
-    >>> verdict([(3000, off), (2000, off), (1000, good)]).bad_since
-    2000
-    """
+def verdict(versions: Iterable[Learned]) -> Verdict:
+    """What is to be said of a model by its versions, the newest first."""
     now: Wrong | None = None
     since: int | None = None
-    for place, (at, errors) in enumerate(versions):
-        then = wrong(errors)
+    for place, version in enumerate(versions):
+        then = wrong(version.errors)
         if place == 0:
             now = then
+            if is_learning(version):
+                return Verdict(now, learning_since=version.since)
+        if is_learning(version):
+            break
         if not is_bad(then):
             return Verdict(now, since)
-        since = at
+        since = version.at
     return Verdict(now, since, at_least=since is not None)
+
+
+def is_learning(version: Learned) -> bool:
+    """Whether the version has not learned enough to be judged; not if that is not known."""
+    seconds = (version.at - version.since) / 1000
+    return version.since > 0 and (seconds < LEARNED_SECONDS or version.samples < LEARNED_SAMPLES)
 
 
 def is_bad(one: Wrong | None) -> bool:

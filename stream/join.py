@@ -104,6 +104,19 @@ class Join:
             return []
         return self._advance(record.node, node)
 
+    def forget_usage(self, name: str) -> None:
+        """Forget what the node did: the clock that said when has jumped."""
+        node = self._nodes.get(name)
+        if node is None:
+            return
+        waiting = [node.unmetered, *(meter.pending for meter in node.meters.values())]
+        self.counts["clock"] += len({interval.end for queue in waiting for interval in queue})
+        node.usage = None
+        node.recent.clear()
+        node.taken.clear()
+        for queue in waiting:
+            queue.clear()
+
     def _check_power(self, record: PowerRecord, source: str) -> None:
         """Refuse a record before anything has changed: it may be offered again."""
         for component, watts in (record.watts or {}).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, NamedTuple
 
+from estimator.vocabulary import HYPERVISOR
 from stream.log.protocol import Message
 from stream.records import PowerRecord, UsageRecord
 
@@ -30,6 +31,7 @@ class Rivals:
 
     Two that read one exporter do no harm but double the samples (the same time counts once); two
     machines of one name make each other's counters jump, and nothing right is learned of either.
+    A guest that two hosts show has counters that do not belong together, and is not learned.
     A collector that takes another's place, or brings what the other does not, is no rival.
     """
 
@@ -60,6 +62,13 @@ class Rivals:
         if node in self._said or len(self._said) >= _MOST:
             return
         self._said.add(node)
+        if what == HYPERVISOR:
+            _log.warning(
+                "guest %r: its power comes from two hosts at once, as %s and %s say: nothing is"
+                " learned of it until one of them is silent",
+                *(node, seen.before, seen.last),
+            )
+            return
         _log.warning(
             "node %r: %s comes from two collectors, %s and %s: stop one, or give the machines"
             " different names",

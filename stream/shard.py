@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from estimator.arrays import State
 from estimator.errors import RecordError
+from stream.guest_clocks import GuestClocks
 from stream.join import LATENESS_SECONDS, Join
 from stream.learner import Learner, Observer, Pool
 from stream.log.protocol import Message
@@ -19,6 +20,7 @@ from stream.records import (
     decode_power,
 )
 from stream.rivals import Rivals
+from stream.sample import Sample
 from stream.usage_decoder import UsageDecoder
 
 DeadLetter = Callable[[Message, str], None]
@@ -54,6 +56,7 @@ class Shard:
         self.counts: Counter[str] = Counter()
         self._dead_letter = dead_letter
         self._rivals = Rivals()
+        self._clocks = GuestClocks()
 
     def process(self, entry: Entry) -> None:
         """Join the entry's record, learn what became complete, and move the position on."""
@@ -79,9 +82,9 @@ class Shard:
     def _learn(self, message: Message, record: UsageRecord | PowerRecord) -> None:
         try:
             if isinstance(record, PowerRecord):
-                kind, samples = "power_records", self.join.add_power(record)
+                kind, samples = "power_records", self._joined_power(message, record)
             else:
-                kind, samples = "usage_records", self.join.add_usage(record)
+                kind, samples = "usage_records", self._joined_usage(message, record)
         except RecordError as error:
             self._bury(message, str(error))
             return
@@ -89,6 +92,21 @@ class Shard:
         self._rivals.notice(message, record)
         for sample in samples:
             self.learner.learn_one(sample)
+
+    def _joined_power(self, message: Message, record: PowerRecord) -> list[Sample]:
+        samples = self.join.add_power(record)  # first: it may refuse the record
+        if self._clocks.hear_host(record, message.appended_ms):
+            self.join.forget_usage(record.node)  # its times have not been compared
+        return samples
+
+    def _joined_usage(self, message: Message, record: UsageRecord) -> list[Sample]:
+        moved, has_jumped = self._clocks.moved(record, message.appended_ms)
+        if has_jumped:
+            self.join.forget_usage(record.node)
+        if moved is None:
+            self.join.counts["clock"] += 1
+            return []
+        return self.join.add_usage(moved)
 
     def _bury(self, message: Message, reason: str) -> None:
         self._dead_letter(message, reason)
@@ -101,6 +119,7 @@ class Shard:
             "positions": self.positions,
             "counts": dict(self.counts),
             "join": self.join.state(),
+            "clocks": self._clocks.state(),
             "learner": self.learner.state(),
         }
 
@@ -109,4 +128,5 @@ class Shard:
         self.positions = dict(state["positions"])
         self.counts = Counter(state["counts"])
         self.join.restore(state["join"])
+        self._clocks.restore(state.get("clocks", {}))
         self.learner.restore(state["learner"])

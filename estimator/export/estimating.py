@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from estimator.errors import NoModelError
 from estimator.export.confidence import Trust, trust
 from estimator.export.ledger import ZonePower
 from estimator.frozen import horizon_for_age
+from estimator.guest import sources_for
 from estimator.machine import MachineSpec
 from estimator.serving import ServedModel
 from estimator.vocabulary import DYN_POWER, RAPL
@@ -36,7 +38,6 @@ class _Chosen:
 
     def __init__(self, entry: Entry, dynamic: Entry | None) -> None:
         self.entry, self.dynamic = entry, dynamic
-        self.node_type = entry.manifest.key.node_type
         self._horizon = -1
         self._served: list[ServedModel] = []
 
@@ -53,7 +54,8 @@ class NodeEstimator:
 
     The whole is what the best AbsPower model says. Above idle is what the DynPower model of the
     same machines and features says, at most the whole, and without one the whole less the model's
-    idle power. Idle power is scaled by processors where the model's machine has more of them.
+    idle power. Idle power is scaled by processors where the model's machine has more of them. A
+    ``guest`` is estimated by models of guests, as long as there are any.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class NodeEstimator:
         *,
         fallback: Models | None = None,
         unmetered: Collection[str] = (),
+        guest: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.machine = machine
+        self._sources = sources_for(RAPL, guest)
         self._models, self._fallback = models, fallback
         self._unmetered = RAPL in unmetered
         self._clock = clock
@@ -115,17 +119,18 @@ class NodeEstimator:
         return self._choice
 
     def _choose(self, features: tuple[str, ...]) -> _Chosen | None:
-        query = Query(
-            metrics=features, source=RAPL, machine=self.machine, unmetered=self._unmetered
-        )
         self.reason = ""
-        for models in (self._models, self._fallback):
+        for models, source in itertools.product((self._models, self._fallback), self._sources):
             if models is None:
                 continue
+            query = Query(
+                metrics=features, source=source, machine=self.machine, unmetered=self._unmetered
+            )
             try:
                 entry = self._kept(models.select(query), models.entries, features)
             except NoModelError as error:
-                self.reason = self.reason or str(error)
+                if source == RAPL:
+                    self.reason = self.reason or str(error)
                 continue
             key = msgspec.structs.replace(entry.manifest.key, output_type=DYN_POWER)
             beside = [one for one in models.entries if one.manifest.key == key]
@@ -137,11 +142,14 @@ class NodeEstimator:
         """The best model, or the one that has answered so far, if it is hardly more wrong.
 
         Two that are equally good would take turns with every version, and each turn ends all
-        series, whose label is the model's name. One of another node type has had its time.
+        series, whose label is the model's name. One of another node type or energy source has had
+        its time.
         """
-        if self._choice is None or best.manifest.key.node_type != self._choice.node_type:
+        if self._choice is None:
             return best
-        before = self._choice.entry.manifest.key
+        before, key = self._choice.entry.manifest.key, best.manifest.key
+        if (key.node_type, key.source) != (before.node_type, before.source):
+            return best
         for entry in entries:
             fits = set(entry.manifest.features) <= set(features)
             if entry.manifest.key == before and fits:

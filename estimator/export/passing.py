@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from estimator.export.exposition import Page
 from estimator.export.families import POWER
-
-_FAKE: Final = re.compile(r"/energy_[^/]*$")
-"""How the path of a zone of Kepler's fake meter ends; no meter of the kernel's is called so."""
+from estimator.fake_meter import is_fake
 
 
 def has_fake_meter(page: Page) -> bool:
@@ -17,7 +12,7 @@ def has_fake_meter(page: Page) -> bool:
     for name in ("kepler_node_cpu_joules_total", "kepler_node_cpu_watts"):
         paths = [sample.labels.get("path", "") for sample in page.samples(name)]
         if paths:
-            return all(_FAKE.search(path) for path in paths)
+            return all(map(is_fake, paths))
     return False
 
 

@@ -25,13 +25,17 @@ def as_given(option: Any) -> Any:
     return option
 
 
+def is_setting(parameter: Any) -> bool:
+    """Whether a command's parameter is such an option."""
+    return getattr(parameter.type_descriptor.parameter_info, _MARK, False)
+
+
 def take_as_given(command: Any) -> None:
     """Have a command, and the commands in it, take marked options and ``--help`` unchecked."""
     with command.context_class(command) as context:
         asks_for_help = command.get_help_option(context)
     for parameter in (*command.params, asks_for_help):
-        marked = getattr(parameter.type_descriptor.parameter_info, _MARK, False)
-        if parameter is asks_for_help or marked:
+        if parameter is asks_for_help or is_setting(parameter):
             # What Typer makes when it is first asked for, and then keeps.
             parameter._runtime_param = _AsGiven()
     for part in getattr(command, "commands", {}).values():

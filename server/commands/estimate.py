@@ -72,7 +72,13 @@ def make_estimator(
     watch = watch or _watch(settings)
     counts = Counts()
     imported = ImportedModels(settings.imported_folder, watch.machine)
-    answerer = Answerer(models, watch.machine, fallback=imported, unmetered=missing_meters())
+    answerer = Answerer(
+        models,
+        watch.machine,
+        fallback=imported,
+        unmetered=missing_meters(),
+        guest=_is_guest(settings),
+    )
     watch.tell(answerer.move)
     feed = ModelFeed(models, counts, cache)
 
@@ -110,7 +116,13 @@ def _exported(
     kepler = None if said == "none" else KeplerScrape(said or KEPLER_URL)
     export = PowerExport(
         Reader(kepler, proc, sysfs, certain=bool(kepler and said)),
-        NodeEstimator(models, watch.machine, fallback=imported, unmetered=missing_meters(sysfs)),
+        NodeEstimator(
+            models,
+            watch.machine,
+            fallback=imported,
+            unmetered=missing_meters(sysfs),
+            guest=_is_guest(settings),
+        ),
         watch,
         LedgerFile(Path(settings.data) / "export" / "joules.json", boot_id(proc)),
         Policy(
@@ -149,6 +161,12 @@ def _cache(settings: Settings, source: ModelSource) -> ModelCache:
     except StoreError as error:
         _log.warning("models are not kept for the next start: %s", error)
         return ModelCache(source, InMemoryStore())
+
+
+def _is_guest(settings: Settings) -> bool:
+    from estimator.guest import is_guest
+
+    return is_guest(Path(settings.procfs), Path(settings.sysfs))
 
 
 def _watch(settings: Settings) -> MachineWatch:

@@ -28,10 +28,12 @@ def run(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Learn the trace with what others do, too")
+        bool,
+        typer.Option("--compare", help="Learn it with what others do, too (extra `compare`)"),
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw its course into this file (png, svg, pdf)")
+        Path | None,
+        typer.Option(help="Draw its course into this file (png, svg, pdf; extra `compare`)"),
     ] = None,
 ) -> int:
     """Say how wrong models are on a recorded trace: every sample is predicted, then learned."""

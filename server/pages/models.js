@@ -10,7 +10,19 @@ const RETRY_MS = 5000;
 const line = (key) => `${key.node_type} · ${key.source} · ${key.output_type}`;
 // A phone shows rows as blocks, which are a table to a screen reader only where that is said.
 const cell = (content, kind, label) => element("td", { role: "cell", class: kind, "data-label": label }, ...[content].flat());
+const are = (number) => `${count(number)} model${number === 1 ? " is" : "s are"}`;
 const since = (model) => moment(model.bad_since / 1000) + (model.at_least ? " or before" : "");
+
+const learned = (model) => age((model.at - model.learning_since) / 1000);
+
+// How many models are bad, and how many have learned too little to say so.
+function counted({ total, bad, bad_percent: most, learning, learned_seconds: long }) {
+  if (learning === total) return `${total === 1 ? "The model is" : `All ${count(total)} models are`} still learning, and judged after ${age(long)} of readings.`;
+  const rest = learning ? ` ${are(learning)} still learning.` : "";
+  if (bad) return `${count(bad)} of ${count(total)} models ${bad === 1 ? "is" : "are"} off by ${most} % of the power or more.${rest}`;
+  if (learning) return `No model that can be judged is off by ${most} % of the power or more.${rest}`;
+  return `All ${count(total)} models are off by less than ${most} % of the power.`;
+}
 
 export class Models {
   // open: is called with the model whose versions are to be shown.
@@ -59,19 +71,23 @@ export class Models {
     this.#rows(known);
   }
 
-  #worst({ models, total, bad, bad_percent: most, drifts }) {
+  #worst(known) {
+    const { models, drifts } = known;
     const worst = models.find((model) => model.wrong);
     show("worst", worst);
     if (!worst) return;
+    const learning = worst.learning_since;
     const { component, watts: off, percent: share, horizon: old } = worst.wrong;
     byId("worst").dataset.bad = worst.bad;
-    byId("worst-count").textContent = bad ? `${count(bad)} of ${count(total)} models ${bad === 1 ? "is" : "are"} off by ${most} % of the power or more.`
-      : `All ${count(total)} models are off by less than ${most} % of the power.`;
+    byId("worst").dataset.learning = Boolean(learning);
+    byId("worst-count").textContent = counted(known);
+    byId("worst-rank").textContent = learning ? "Furthest off so far" : "Worst model now";
     byId("worst-name").textContent = worst.key.feature_group;
     byId("worst-of").textContent = line(worst.key);
     byId("worst-how").replaceChildren(element("b", {}, percent(share)), ` off: ${watts(off)} of ${component}, ${horizon(old)}.`);
     byId("worst-since").textContent = worst.bad
       ? `Bad since ${since(worst)}, for ${worst.at_least ? "at least " : ""}${age(Date.now() / 1000 - worst.bad_since / 1000)}.`
+      : learning ? `Still learning, since ${moment(learning / 1000)}, for ${learned(worst)}: too early to call it bad.`
       : "Not bad now.";
     const drift = drifts[worst.slug];
     byId("worst-drift").textContent = drift ? `Last drift ${moment(drift.at)} (${ago(drift.at)}).` : "";
@@ -80,7 +96,7 @@ export class Models {
   }
 
   #rows({ models, drifts }) {
-    const value = { model: (m) => m.slug, wrong: (m) => m.wrong?.percent ?? -1, since: (m) => -(m.bad_since ?? Infinity), samples: (m) => m.samples, at: (m) => m.at,
+    const value = { model: (m) => m.slug, wrong: (m) => (m.wrong?.percent ?? -1) - (m.learning_since ? 1e9 : 0), since: (m) => -(m.bad_since ?? Infinity), samples: (m) => m.samples, at: (m) => m.at,
       ...Object.fromEntries(AGES.map(([key]) => [key, (m) => this.#errors(m)[key]?.mape ?? -1])) }[this.sort.column];
     const order = (a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (this.sort.down ? -1 : 1);
     for (const head of this.heads) {
@@ -101,7 +117,7 @@ export class Models {
     const { wrong } = model;
     return element("tr", { role: "row" },
       element("th", { scope: "row", role: "rowheader" }, element("span", { class: "name" }, model.key.feature_group), element("span", { class: "soft" }, line(model.key))),
-      cell(wrong ? [element("b", { class: model.bad ? "bad" : "good" }, percent(wrong.percent)), element("span", { class: "soft" }, `${watts(wrong.watts)} of ${wrong.component}`)] : "–", "number", "Error now"),
+      cell(wrong ? [element("b", { class: model.bad ? "bad" : model.learning_since ? "soft" : "good" }, percent(wrong.percent)), element("span", { class: "soft" }, `${watts(wrong.watts)} of ${wrong.component}`)] : "–", "number", "Error now"),
       cell(model.bad ? [since(model), element("span", { class: "soft" }, ago(model.bad_since / 1000))] : "–", "", "Bad since"),
       ...AGES.map(([key]) => this.#error(errors[key])),
       cell(model.key.imported ? "–" : count(model.samples), "number wide"),
@@ -112,6 +128,7 @@ export class Models {
 
   #state(model, drift) {
     const words = [];
+    if (model.learning_since) words.push(element("span", { class: "soft" }, `learning for ${learned(model)}`));
     if (model.state === "pinned") words.push(element("span", { class: "mark" }, "pinned"));
     if (model.state === "held") words.push(element("span", { class: "mark" }, `new ones held back for ${age(Date.now() / 1000 - model.held_since / 1000)}`));
     if (drift) words.push(element("span", { class: "mark drift" }, `${drift.count === 1 ? "drift" : `${count(drift.count)} drifts, last`} ${moment(drift.at)}`));

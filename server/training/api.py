@@ -82,8 +82,7 @@ class TrainingApi:
         """Where these answers are found."""
         return [
             Route("/train", self.train, methods=["POST"]),
-            Route("/jobs/{id}", self.job),
-            Route("/jobs/{id}", self.forget, methods=["DELETE"]),
+            Route("/jobs/{id}", self.job, methods=["GET", "DELETE"]),
             Route("/jobs/{id}/result", self.result),
         ]
 
@@ -140,8 +139,12 @@ class TrainingApi:
         return True
 
     async def job(self, request: Request) -> Response:
-        """How the job does."""
-        return _json(_shown(self._job(request)))
+        """How the job does; or, with DELETE, stop and forget it."""
+        job = self._job(request)
+        if request.method == "DELETE":
+            await run_in_threadpool(self._jobs.drop, job)
+            return Response(status_code=204)
+        return _json(_shown(job))
 
     async def result(self, request: Request) -> Response:
         """The zip; 409 while there is none yet, and if there will be none the reason why."""
@@ -151,11 +154,6 @@ class TrainingApi:
                 409, f"job {job.id} is {job.state}: there is no result yet", {"retry-after": "1"}
             )
         return await _result(job, job.outcome)
-
-    async def forget(self, request: Request) -> Response:
-        """Stop the job, and forget it."""
-        await run_in_threadpool(self._jobs.drop, self._job(request))
-        return Response(status_code=204)
 
     def _job(self, request: Request) -> Job:
         self._writers.check(request)

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from estimator.settings import Settings
+from server.describing import OpenApi
 from server.errors import exception_handlers
 from server.health import HealthApi
 from server.http_metrics import CountRequests, HttpMetrics
@@ -23,6 +24,7 @@ from server.token import BearerToken
 from server.training.api import Check, TrainingApi
 from server.training.jobs import Jobs
 from server.training.metrics import TrainingCollector
+from server.training.openapi import description
 from server.training.process import ProcessRunner
 from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
@@ -57,6 +59,7 @@ def make_trainer_app(
         TrainingApi(jobs, check, Writers(token), limit, stopping, silent_seconds),
         HealthApi(None, LastStatus(ServerAlone())),
         MetricsApi(TrainingCollector(jobs), http_metrics),
+        OpenApi(description()),
     )
 
     @asynccontextmanager

@@ -25,15 +25,17 @@ class TrainerSpec(msgspec.Struct, frozen=True):
     dyn_trainers: Names | None = None
     isolator: str | None = None
     isolator_args: dict[str, Any] | None = None
-    idle_prom_response: msgspec.Raw = msgspec.Raw()
+    idle_prom_response: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class TrainRequest(msgspec.Struct, frozen=True):
     """The body of ``POST /train``; keys that are not known are ignored, null is as if left out.
 
-    ``prom_response`` and ``idle_prom_response`` are views of the body: they live as long as it.
+    ``prom_response`` has answers by metric, or is one answer of Prometheus' HTTP API.
     ``machine_spec`` says what recordings of old exporters do not: what machine it was.
     """
+
+    # Both answers are views of the body: they live as long as it.
 
     name: str
     energy_source: str

@@ -11,20 +11,25 @@ from typing import Final
 
 from estimator.discovery import discover_machine
 from estimator.errors import MisuseError, SourceUnavailableError
+from estimator.guest import vm_id
 from estimator.settings import Settings
+from estimator.vocabulary import HYPERVISOR
 from stream.records import PowerRecord, UsageRecord
 from stream.sources import hwmon, procfs, rapl
 from stream.sources.kepler import KeplerSource
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.protocol import Record, Source
 from stream.sources.simulated import SimulatedSource, simulated_fleet
+from stream.sources.simulated_host import SimulatedHosts
 from stream.sources.trace import Pace, TraceSource
 
 _log = logging.getLogger(__name__)
 
 SPELLINGS: Final = (
     "sim[:NODES]",
+    "sim-host[:HOSTS]",
     "proc",
+    "guest",
     "rapl",
     "acpi",
     "kepler:URL",
@@ -37,7 +42,10 @@ _KEPLER_PORTS: Final = (8888, 9102, 28282)
 
 
 class OnlyUsage:
-    """A source without its power records: the kernel's own meters are asked directly."""
+    """A source without this node's power: the kernel's own meters are asked directly.
+
+    What virtual machines draw goes on, which no meter of the kernel's says.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -53,11 +61,15 @@ class OnlyUsage:
         return self._source.interval_seconds
 
     def poll(self) -> list[Record] | None:
-        """The source's usage records."""
+        """The source's usage records, and the power of virtual machines."""
         records = self._source.poll()
         if records is None:
             return None
-        return [record for record in records if isinstance(record, UsageRecord)]
+        return [
+            record
+            for record in records
+            if isinstance(record, UsageRecord) or record.source == HYPERVISOR
+        ]
 
     def close(self) -> None:
         """Close the source."""
@@ -87,11 +99,12 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     kind, _, rest = _spelled(word).partition(":")
     node, sysfs, proc = node_name(settings), Path(settings.sysfs), Path(settings.procfs)
     every = settings.interval
-    if kind == "sim":
-        return _simulated(word, rest, every, past_seconds)
-    if kind == "proc" and not rest:
+    if kind in ("sim", "sim-host"):
+        return _simulated(word, kind, rest, every, past_seconds)
+    if kind in ("proc", "guest") and not rest:
         machine = discover_machine(proc, sysfs)
-        return [procfs.ProcSource(node, proc, sysfs, interval_seconds=every, machine=machine)]
+        name = node if kind == "proc" else settings.node or _vm_id(sysfs)
+        return [procfs.ProcSource(name, proc, sysfs, interval_seconds=every, machine=machine)]
     if kind == "rapl" and not rest:
         return [rapl.RaplSource(node, sysfs, interval_seconds=every)]
     if kind == "acpi" and not rest:
@@ -108,6 +121,13 @@ def _make(word: str, settings: Settings, metered: bool, past_seconds: float) -> 
     raise MisuseError(f"source {word!r} is unknown; known are {', '.join(SPELLINGS)}")
 
 
+def _vm_id(sysfs: Path) -> str:
+    try:
+        return vm_id(sysfs)
+    except SourceUnavailableError as error:
+        raise MisuseError(f"source 'guest': {error}") from error
+
+
 def _spelled(word: str) -> str:
     """The word in full, where a file's or an address's look says what it is."""
     if word.startswith(("http://", "https://")):
@@ -119,15 +139,23 @@ def _spelled(word: str) -> str:
     return word
 
 
-def _simulated(word: str, rest: str, every: float, past_seconds: float) -> list[Source]:
+def _simulated(word: str, kind: str, rest: str, every: float, past_seconds: float) -> list[Source]:
+    if kind == "sim-host":
+        hosts, start = _count(word, rest, "hosts"), time.time() - past_seconds
+        return [SimulatedHosts(hosts, interval_seconds=every, start=start, speed=0.0)]
     if not rest and past_seconds > 0:
         start = time.time() - past_seconds
         return [SimulatedSource(interval_seconds=every, start=start, speed=0.0)]
     if not rest:
         return [SimulatedSource(interval_seconds=every)]
-    if not rest.isdecimal() or int(rest) < 1:
-        raise MisuseError(f"source {word!r}: {rest!r} is no number of nodes")
-    return list(simulated_fleet(int(rest), interval_seconds=every))
+    return list(simulated_fleet(_count(word, rest, "nodes"), interval_seconds=every))
+
+
+def _count(word: str, rest: str, what: str) -> int:
+    """How many of them; one, unless that is said."""
+    if rest and not (rest.isdecimal() and int(rest) >= 1):
+        raise MisuseError(f"source {word!r}: {rest!r} is no number of {what}")
+    return int(rest or 1)
 
 
 def automatic(settings: Settings, kepler_ports: Sequence[int] = _KEPLER_PORTS) -> list[str]:

@@ -14,7 +14,7 @@ from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.records import UsageRecord
 from stream.sources.http import Page, fetch, page_url, shown_url
 from stream.sources.kepler_exposition import ACCEPT, Families, read_exposition
-from stream.sources.kepler_mapping import SERIES, KeplerMapper, node_named_in
+from stream.sources.kepler_mapping import SCRAPED, KeplerMapper, node_named_in
 from stream.sources.protocol import Record
 
 _log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class KeplerSource:
 
     def _read(self, page: Page) -> Families:
         try:
-            exposition = read_exposition(page.text, page.content_type, SERIES)
+            exposition = read_exposition(page.text, page.content_type, SCRAPED)
         except ValueError as error:
             reason = " ".join(str(error).split())[:200] or "no reason given"
             raise SourceUnavailableError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from estimator.fake_meter import is_fake
 from estimator.machine import MachineSpec
 from estimator.vocabulary import ACPI, RAPL, SOURCE_COMPONENTS
 from stream.records import VERSION, PowerRecord, UsageRecord, Workloads, Zone
@@ -17,6 +18,8 @@ _IDLE: Final = "kepler_node_cpu_idle_joules"
 _PLATFORM: Final = "kepler_platform_watts"
 _RATIO: Final = "kepler_node_cpu_usage_ratio"
 _INFO: Final = "kepler_node_cpu_info"
+MODEL: Final = "vm_model"
+"""The label of what a model estimated, on our own page (`estimator.export`)."""
 _LEVELS: Final = (
     ("process", "pid", "kepler_process_cpu_seconds"),
     ("container", "container_id", "kepler_container_cpu_seconds"),
@@ -27,10 +30,9 @@ ENERGY_SERIES: Final = frozenset({_ACTIVE, _IDLE, _PLATFORM})
 USAGE_SERIES: Final = frozenset(series for _, _, series in _LEVELS)
 MARKERS: Final = ENERGY_SERIES | USAGE_SERIES | {_INFO, _RATIO}
 """Series that no release before 0.10 has."""
-SERIES: Final = MARKERS
 LABELS: Final = frozenset(
     {"container_id", "core_id", "model_name", "path", "physical_id", "pid", "processor"}
-    | {"source", "source_type", "state", "vendor_id", "zone"}
+    | {"source", "source_type", "state", "vendor_id", MODEL, "zone"}
 )
 
 
@@ -45,9 +47,12 @@ def meter(labels: Mapping[str, str]) -> Meter | None:
     """The energy source and the component of a zone; None if it is no part of the vocabulary.
 
     Kepler calls every hwmon chip with a sensor a zone, batteries and disks included: of these
-    only ACPI's power meter says what the machine draws.
+    only ACPI's power meter says what the machine draws. What a model estimated, and what the fake
+    meter makes up, nobody measured.
     """
     zone, path = labels.get("zone", "").lower(), labels.get("path", "")
+    if labels.get(MODEL) or is_fake(path):
+        return None
     if "hwmon" in path or zone.startswith("power_meter"):
         return Meter(ACPI, "platform") if zone.startswith("power_meter") else None
     return Meter(RAPL, zone) if zone in SOURCE_COMPONENTS[RAPL] else None

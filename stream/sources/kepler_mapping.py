@@ -9,12 +9,15 @@ from typing import Final, NamedTuple
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from stream.records import PowerRecord, UsageRecord, Workloads, Zone
 from stream.sources import kepler_current as current
+from stream.sources import kepler_guests as guests
 from stream.sources import kepler_legacy as legacy
 from stream.sources.kepler_exposition import Families
 from stream.sources.protocol import Record
 
-SERIES: Final = legacy.SERIES | current.SERIES
+SERIES: Final = legacy.SERIES | current.MARKERS
 """The series that are used, without ``_total``."""
+SCRAPED: Final = SERIES | guests.SERIES
+"""Those that are used of a live exporter: the guests of a recorded one do not say who they are."""
 ENERGY_SERIES: Final = current.ENERGY_SERIES | legacy.ENERGY_SERIES.keys()
 USAGE_SERIES: Final = legacy.USAGE_SERIES | current.USAGE_SERIES
 NODE_LABELS: Final = ("exported_instance", "node_name", "exported_node_name", "instance")
@@ -80,6 +83,8 @@ class KeplerMapper:
     def records(self, families: Families, at: int) -> list[Record]:
         """The records of one scrape at that Unix time in ms: usage, if any, then power.
 
+        Of current releases also the power of each virtual machine, under its own id.
+
         None of a page that was not renewed: it says how things were at the scrape before, and
         would look like an interval without any work and power, and the next like one of twice as
         much.
@@ -92,6 +97,7 @@ class KeplerMapper:
         if is_current:
             usage = current.current_usage(families, at, self._node, self._machine)
             power = current.current_power(families, at, self._node)
+            power += guests.guest_power(families, at, self._node)
         else:
             usage = legacy.legacy_usage(families, at, self._node, self._machine)
             power = legacy.legacy_power(families, at, self._node)

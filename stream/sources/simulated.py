@@ -16,6 +16,7 @@ from stream.sources.protocol import Record
 from stream.sources.simulation.events import DEMONSTRATION, Event, amount_of, frozen
 from stream.sources.simulation.meters import EnergyCounters, PlatformGauge
 from stream.sources.simulation.server import Floats, ServerModel, Servers, Watts, Work
+from stream.sources.simulation.steps import Steps
 from stream.sources.simulation.workloads import FEATURES, MIXES, WorkloadTable
 
 Bools = NDArray[np.bool_]
@@ -23,8 +24,6 @@ Bools = NDArray[np.bool_]
 _LINE_BYTES = 64
 _IRQS = [i for i, feature in enumerate(FEATURES) if feature.endswith("_irq")]
 _RECORDS_PER_POLL = 256
-_HISTORY_SECONDS = 86_400.0
-_SHORTEST_WAIT_SECONDS = 0.05
 _METER_PHASE = 0.4
 """Meters are read that part of their period after the usage."""
 
@@ -46,10 +45,8 @@ class SimulatedSource:
     passed, of ``rapl-sysfs`` (zones of each socket, wrapping) and of ``acpi`` (a gauge in watts).
     Meters are read at other moments than usage, as in life.
 
-    ``speed`` is event time over real time; 0 stands for as fast as it is asked. Event time starts
-    at ``start`` (Unix seconds; now at speed 1, else a day ago) and never gets ahead of the clock:
-    once it has caught up it goes on in real time. ``truth`` is told what meters can only
-    approximate. ``duration_seconds`` ends the simulation (never, if it is None).
+    ``start``, ``speed`` and ``duration_seconds`` are those of `Steps`. ``truth`` is told what
+    meters can only approximate.
     """
 
     def __init__(
@@ -69,22 +66,14 @@ class SimulatedSource:
         truth: Callable[[Truth], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _check(interval_seconds, meter_seconds, speed, mixes)
+        _check(meter_seconds, mixes)
         self._nodes = [node] if isinstance(node, str) else list(node)
+        self._steps = Steps(interval_seconds, start, speed, duration_seconds, clock)
         self._interval = interval_seconds
         self._meter_seconds = meter_seconds
-        self._speed = speed
         self._events = tuple(events)
         self._truth = truth
-        self._clock = clock
-        self._began = clock()
-        default = self._began if speed == 1 else self._began - _HISTORY_SECONDS
-        self._start = default if start is None else start
-        self._steps_left = (
-            None if duration_seconds is None else int(duration_seconds / self._interval)
-        )
         self._begun = False
-        self._step = 0
         self._reading = 0
         self._model = model = model or ServerModel()
         rng = np.random.default_rng(seed)
@@ -106,37 +95,23 @@ class SimulatedSource:
     @property
     def interval_seconds(self) -> float | None:
         """How often to ask; None while a simulation at speed 0 has not caught up."""
-        if self._speed == 0:
-            return None if self._due() else self._interval
-        return max(self._interval / self._speed, _SHORTEST_WAIT_SECONDS)
+        return self._steps.wait_seconds
 
     def poll(self) -> list[Record] | None:
         """The records of the intervals that have passed since the last poll, a bounded number."""
-        if self._steps_left == 0:
+        if self._steps.ended:
             return None
         records: list[Record] = []
         if not self._begun:
             self._begun = True
             records += self._begin()
         chunk = max(1, _RECORDS_PER_POLL // len(self._nodes))
-        for _ in range(min(self._due(), chunk)):
+        for _ in range(min(self._steps.due(), chunk)):
             records += self._advance()
-            if self._steps_left == 0:
-                break
         return records
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _due(self) -> int:
-        """How many intervals have ended by now and are not simulated yet."""
-        now = self._clock()
-        elapsed = now - self._began
-        newest = max(now, self._start + elapsed)
-        if self._speed:
-            newest = min(newest, self._start + elapsed * self._speed)
-        # A nanosecond of grace: sums of intervals are not exact.
-        return max(0, int((newest - self._start) / self._interval + 1e-9) - self._step)
 
     def _begin(self) -> Iterator[Record]:
         """What is read at the start: the meters, and workloads that have done nothing yet."""
@@ -150,7 +125,8 @@ class SimulatedSource:
 
     def _advance(self) -> Iterator[Record]:
         """Let one interval pass, during which power and usage are steady."""
-        before, after = self._step * self._interval, (self._step + 1) * self._interval
+        before = self._steps.seconds
+        after = before + self._interval
         model, load = self._model, self._load
         threads = load.threads(self._interval)
         busy = threads.sum(axis=1) / model.machine.cores
@@ -169,8 +145,7 @@ class SimulatedSource:
         self._counters.pass_time(self._interval)
         self._gauge.pass_time(self._interval)
         load.counters += rates * self._interval
-        self._step += 1
-        self._steps_left = None if self._steps_left is None else self._steps_left - 1
+        self._steps.done += 1
         # Whoever leaves now is read a last time, whoever comes is read with nothing done.
         listed = load.alive.copy()
         load.come_and_go(after)
@@ -225,7 +200,7 @@ class SimulatedSource:
             self._truth(Truth(node, self._at(i, seconds), self._interval, means))
 
     def _at(self, node: int, seconds: float) -> int:
-        return round((self._start + seconds) * 1000) + self._offsets[node]
+        return self._steps.at(seconds) + self._offsets[node]
 
 
 def simulated_fleet(
@@ -263,11 +238,9 @@ def simulated_fleet(
     ]
 
 
-def _check(interval: float, meter: float, speed: float, mixes: Sequence[str] | None) -> None:
-    if interval <= 0 or meter <= 0:
-        raise MisuseError(f"interval_seconds {interval} and meter_seconds {meter} must be above 0")
-    if speed < 0:
-        raise MisuseError(f"speed is {speed}: it must be 0 (fastest) or above")
+def _check(meter: float, mixes: Sequence[str] | None) -> None:
+    if meter <= 0:
+        raise MisuseError(f"meter_seconds {meter} must be above 0")
     names = [mix.name for mix in MIXES]
     unknown = [mix for mix in mixes or () if mix not in names]
     if unknown or mixes == []:

@@ -12,7 +12,7 @@ import time
 
 BENCHES = (
     *("learning", "stages", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "resume"),
-    *("memory", "socket", "estimator", "export", "choice", "http", "training"),
+    *("memory", "socket", "estimator", "export", "choice", "guests", "http", "training"),
 )
 
 

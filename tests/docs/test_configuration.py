@@ -16,17 +16,11 @@ import pytest
 
 from estimator.settings import Settings, load, table
 from server.commands import application
-from server.main import run
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
 COMMANDS: Final = [import_module(f"server.commands.{name}") for name in application.COMMANDS]
 NAMES: Final = application.COMMANDS
-SUBCOMMANDS: Final = [
-    f"{name} {part}"
-    for name, module in zip(NAMES, COMMANDS, strict=True)
-    for part in getattr(module, "SUBCOMMANDS", ())
-]
 
 
 def settings_table() -> str:
@@ -85,18 +79,6 @@ def test_the_generated_parts_are_up_to_date(marker: str) -> None:
 @pytest.mark.parametrize("setting", [row.environment for row in table()])
 def test_every_setting_is_named_by_its_environment_variable(setting: str) -> None:
     assert f"`{setting}`" in PAGE
-
-
-@pytest.mark.parametrize("command", [*NAMES, *SUBCOMMANDS])
-def test_every_flag_of_every_command_is_named(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run([*command.split(), "--help"]) == 0
-    flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
-    assert flags
-    settings = {f"--{row.name.replace('_', '-')}" for row in table()}
-    missing = {flag for flag in flags - settings if f"`{flag}" not in PAGE}
-    assert not missing
 
 
 def test_the_example_file_loads_and_names_every_setting(tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [name_of(page) for page in PAGES if page not in reached] == []
 
 
+def test_the_index_names_every_page() -> None:
+    named = {
+        (DOCS / link.partition("#")[0]).resolve() for link in relative_links(DOCS / "README.md")
+    }
+    pages = set(DOCS.rglob("*.md")) - set(DECISIONS.glob("0*.md")) - {DOCS / "README.md"}
+    assert [name_of(page) for page in sorted(pages) if page not in named] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_make_targets_that_pages_name_exist(page: Path) -> None:
     code = re.findall(r"`(make [a-z-]+)`|^(make [a-z-]+)", text(page), re.MULTILINE)

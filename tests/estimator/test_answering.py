@@ -129,6 +129,14 @@ def test_a_model_that_needs_more_than_was_sent_is_no_model() -> None:
     assert "bpf_cpu_time_ms" in str(answer["msg"])
 
 
+def test_a_guest_is_answered_by_models_of_guests() -> None:
+    guests, metal = plain_entry(source="hypervisor", idle_watts=1.0), plain_entry()
+    for shelf, watts in (((metal,), 26.0), ((metal, guests), 17.0)):
+        answerer = Answerer(Shelf(*shelf), MACHINE, Clock(), guest=True)
+        assert powers(ask(answerer))["package"] == [watts]
+    assert powers(ask(Answerer(Shelf(metal, guests), MACHINE, Clock())))["package"] == [26.0]
+
+
 def test_the_choice_is_made_once_and_again_when_the_models_change() -> None:
     shelf = Shelf()
     answerer = Answerer(shelf, None, Clock())

@@ -186,7 +186,9 @@ def test_indexes_of_earlier_releases_are_read(store: Store, models: ModelStore) 
     # The fields that an earlier release knows still mean the same.
     written = msgspec.json.decode(store.get(INDEX).data)
     known = msgspec.json.decode(golden)
-    assert written["versions"][:2] == [{**one, "held": False} for one in known["versions"]]
+    assert written["versions"][:2] == [
+        {**one, "held": False, "since": 0} for one in known["versions"]
+    ]
     assert {name: written[name] for name in ("schema", "key", "current")} == {
         name: known[name] for name in ("schema", "key", "current")
     }

@@ -130,6 +130,7 @@ def make_index(entry: Entry) -> ModelIndex:
         machine=one.machine,
         features=one.features,
         components=one.components,
+        since=one.since,
     )
     return ModelIndex(1, one.key, entry.digest, [version])
 

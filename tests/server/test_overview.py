@@ -9,6 +9,7 @@ from estimator.catalog import Entry
 from estimator.vocabulary import FEATURE_GROUPS
 from server import overview
 from server.status import DriftStatus, LearnerStatus, ShardStatus, Status
+from server.verdict import LEARNED_SECONDS
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 from tests.server.fakes import FakeProvider, make_entry, make_index
@@ -44,6 +45,22 @@ def test_the_worst_model_comes_first(serve: Serve) -> None:
     assert worst["wrong"]["percent"] == 30.0
     assert (worst["bad"], worst["bad_since"], worst["at_least"]) == (True, worst["at"], True)
     assert found["models"][2]["bad_since"] is None
+
+
+def test_who_has_only_begun_to_learn_is_not_called_bad(serve: Serve) -> None:
+    begun = _entry("Basic", 90.0)
+    since = begun.manifest.at - 60_000
+    begun = Entry(begun.digest, replace(begun.manifest, since=since), begun.model, begun.number)
+    client = serve(_entry("BPFOnly", 4.0), begun, _entry("CPUTime", 12.0))
+    found = _overview(client)
+    assert (found["total"], found["bad"], found["learning"]) == (3, 1, 1)
+    assert found["learned_seconds"] == LEARNED_SECONDS
+    # However much it is off: it stands below those of whom it is known what they are worth.
+    assert _groups(found) == ["CPUTime", "BPFOnly", "Basic"]
+    row = found["models"][2]
+    assert (row["bad"], row["bad_since"], row["learning_since"]) == (False, None, since)
+    assert row["wrong"]["percent"] == 90.0
+    assert found["models"][0]["learning_since"] is None
 
 
 def test_it_is_bounded_and_can_be_searched(serve: Serve) -> None:

@@ -129,6 +129,49 @@ def test_the_page_says_which_model_is_worst_and_since_when(tmp_path: Path) -> No
         assert tab.evaluate("document.querySelectorAll('[aria-sort=ascending]').length") == 1
 
 
+def _begun(entry: Entry) -> Entry:
+    """The same, but it has learned for a minute only."""
+    since = entry.manifest.at - 61_000
+    manifest = replace(entry.manifest, since=since, samples=20)
+    return Entry(entry.digest, manifest, entry.model, entry.number)
+
+
+def test_a_model_that_has_only_begun_to_learn_is_said_to_learn(tmp_path: Path) -> None:
+    begun = _begun(_wrong("Basic", 90.0))
+    since = begun.manifest.since
+    with _shown(make_app(FakeCatalog([begun]), FakeModels()), tmp_path) as (_, tab):
+        tab.wait_until("!document.getElementById('worst').hidden")
+        assert _text(tab, "worst-count") == (
+            "The model is still learning, and judged after 15 min of readings."
+        )
+        assert _text(tab, "worst-rank") == "Furthest off so far"
+        assert _text(tab, "worst-how").startswith("90 % off: 90.00 W of package")
+        since_when = tab.evaluate(
+            f"import('/pages/dom.js').then((dom) => dom.moment({since / 1000}))"
+        )
+        assert _text(tab, "worst-since") == (
+            f"Still learning, since {since_when}, for 61 s: too early to call it bad."
+        )
+        assert "learning for 61 s" in _text(tab, "models")
+        assert tab.evaluate("document.querySelectorAll('#models .bad').length") == 0
+
+
+def test_beside_it_another_is_called_bad_and_stands_above_it(tmp_path: Path) -> None:
+    catalog = FakeCatalog([_begun(_wrong("Basic", 90.0)), _wrong("BPFOnly", 30.0)])
+    with _shown(make_app(catalog, FakeModels()), tmp_path) as (_, tab):
+        tab.wait_until("!document.getElementById('worst').hidden")
+        assert _text(tab, "worst-count") == (
+            "1 of 2 models is off by 10 % of the power or more. 1 model is still learning."
+        )
+        assert (_text(tab, "worst-rank"), _text(tab, "worst-name")) == (
+            "Worst model now",
+            "BPFOnly",
+        )
+        assert _text(tab, "worst-since").startswith("Bad since")
+        names = "[...document.querySelectorAll('#models .name')].map((one) => one.innerText)"
+        assert tab.evaluate(names) == ["BPFOnly", "Basic"]
+
+
 def test_rolling_back_asks_first(tmp_path: Path) -> None:
     models = ModelStore(open_store("memory:"))
     digests = [

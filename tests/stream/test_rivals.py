@@ -5,7 +5,7 @@ import pytest
 from stream.log.protocol import Message
 from stream.records import PowerRecord, UsageRecord
 from stream.rivals import Rivals
-from tests.stream.builders import START_MS, gauge, usage
+from tests.stream.builders import START_MS, gauge, usage, zones
 
 
 def notice(rivals: Rivals, second: float, who: str, record: UsageRecord | PowerRecord) -> None:
@@ -50,3 +50,12 @@ def test_records_that_do_not_say_are_not_looked_at(caplog: pytest.LogCaptureFixt
     for second, who in enumerate(["one", "", "one", "", "one"]):
         notice(rivals, second, who, usage(START_MS, x=1))
     assert caplog.text == ""
+
+
+def test_a_guest_on_two_hosts_at_once_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    rivals = Rivals()
+    for second in range(4):
+        record = zones(START_MS, {"package": 1}, node="vm", source="hypervisor")
+        notice(rivals, second, ("h1 kepler", "h2 kepler")[second % 2], record)
+    (said,) = [one.getMessage() for one in caplog.records]
+    assert "guest 'vm': its power comes from two hosts at once, as h1 kepler and h2 kepler" in said

@@ -67,3 +67,22 @@ def test_without_a_model_the_reason_is_told(catalog: Catalog) -> None:
     catalog.adopt([entry("A", 1.0)])
     assert estimator.estimate({"other": 1.0}) is None
     assert "models need bpf_cpu_time_ms" in estimator.reason
+
+
+def of_guests(group: str, mae: float) -> Entry:
+    plain = entry(group, mae, digest="guests")
+    key = msgspec.structs.replace(plain.manifest.key, source="hypervisor")
+    return msgspec.structs.replace(plain, manifest=msgspec.structs.replace(plain.manifest, key=key))
+
+
+def test_guests_are_estimated_by_models_of_guests_and_metal_never_is(catalog: Catalog) -> None:
+    guest = NodeEstimator(catalog, MACHINE, guest=True, clock=lambda: AT_MS / 1000)
+    metal = NodeEstimator(catalog, MACHINE, clock=lambda: AT_MS / 1000)
+    catalog.adopt([entry("A", 1.0)])
+    assert answering(guest) == answering(metal) == ("A", "d")
+    catalog.adopt([entry("A", 1.0), of_guests("A", 9.0)])
+    assert answering(guest) == ("A", "guests")
+    assert answering(metal) == ("A", "d")
+    catalog.adopt([of_guests("A", 9.0)])
+    assert metal.estimate(RATES) is None
+    assert "rapl-sysfs" in metal.reason

@@ -11,7 +11,7 @@ import pytest
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
-from stream.records import UsageRecord
+from stream.records import PowerRecord, UsageRecord
 from stream.sources import choose, hwmon, rapl
 from stream.sources.choose import OnlyUsage, automatic, make_sources, node_name
 from stream.sources.hwmon import HwmonSource
@@ -20,7 +20,9 @@ from stream.sources.procfs import ProcSource
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.rapl import RaplSource
 from stream.sources.simulated import SimulatedSource
+from stream.sources.simulated_host import SimulatedHosts
 from stream.sources.trace import TraceSource
+from tests.stream.builders import Record, gauge, usage, zones
 
 PAGES = Path(__file__).parent / "pages"
 TRACE = "timestamp,bpf_cpu_time_ms,package_power\n1700000000,1,2\n1700000003,3,4\n"
@@ -213,6 +215,9 @@ def test_every_spelling_makes_its_source(machine: Machine, tmp_path: Path) -> No
     expected = {
         "sim": SimulatedSource,
         "sim:1": SimulatedSource,
+        "sim-host": SimulatedHosts,
+        "sim-host:2": SimulatedHosts,
+        "guest": ProcSource,
         "proc": ProcSource,
         "rapl": RaplSource,
         "acpi": HwmonSource,
@@ -264,6 +269,9 @@ def test_several_words_are_several_sources_in_their_order(machine: Machine) -> N
         "sun",
         "SIM",
         "sim:0",
+        "sim-host:0",
+        "sim-host:a few",
+        "guest:7",
         "sim:-1",
         "sim:many",
         "proc:x",
@@ -290,6 +298,48 @@ def test_a_word_that_names_no_source_is_misuse(
     assert "\n" not in str(caught.value)
     rest = word.partition(":")[2].strip("/")
     assert (rest or word.rstrip("/")) in str(caught.value)
+
+
+def test_a_guest_is_called_by_its_vm_id_unless_it_is_named(machine: Machine) -> None:
+    machine.add_proc()
+    folder = machine.sysfs / "class/dmi/id"
+    folder.mkdir(parents=True)
+    nameless = Settings(sysfs=str(machine.sysfs), procfs=str(machine.proc))
+    with pytest.raises(MisuseError, match=r"source 'guest': .*product_uuid .*--node must say"):
+        make_sources(["guest"], nameless)
+    (folder / "product_uuid").write_text("4C4C4544-0042-3510-8053-B2C04F4D3533\n")
+    for settings, name in (
+        (nameless, "4c4c4544-0042-3510-8053-b2c04f4d3533"),
+        (machine.settings, "n7"),
+    ):
+        (source,) = make_sources(["guest"], settings)
+        (record,) = source.poll() or []
+        assert record.node == name
+        assert isinstance(record, UsageRecord)
+
+
+class _Host:
+    """A source that says what a host's Kepler does."""
+
+    name, interval_seconds = "kepler", 3.0
+
+    def poll(self) -> list[Record] | None:
+        return [
+            usage(1, node="host", x=1),
+            gauge(1, node="host", source="redfish", platform=1),
+            zones(1, {"package": 1}, node="host"),
+            zones(1, {"package": 1}, node="vm", source="hypervisor"),
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+def test_beside_meters_a_host_still_says_what_its_guests_draw() -> None:
+    assert [(one.node, type(one)) for one in OnlyUsage(_Host()).poll() or []] == [
+        ("host", UsageRecord),
+        ("vm", PowerRecord),
+    ]
 
 
 def test_the_node_is_the_setting_or_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

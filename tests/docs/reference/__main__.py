@@ -1,0 +1,5 @@
+"""Writes the pages anew."""
+
+from tests.docs.reference import write
+
+write()
