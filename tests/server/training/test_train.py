@@ -235,7 +235,10 @@ BAD: dict[str, tuple[bytes, list[str]]] = {
     "a path for a name": (body(name="../x"), ["name is '../x'", "A-Z"]),
     "a number for a name": (body(name=7), ["name is 7", "str"]),
     "no source": (body(energy_source=None), ["energy_source is missing"]),
-    "unknown source": (body(energy_source="sun"), ["energy_source has 'sun'", "rapl-sysfs, acpi"]),
+    "unknown source": (
+        body(energy_source="sun"),
+        ["energy_source has 'sun'", "rapl-sysfs, hypervisor"],
+    ),
     "source not measured": (
         body(energy_source="acpi"),
         ["energy_source is 'acpi'", "rapl-sysfs only"],
