@@ -149,7 +149,7 @@ class Learner:
 
     def drifts(self) -> list[tuple[ModelKey, Drift]]:
         """How often each model has drifted, and when last. Any thread may ask."""
-        return [(key, model.drift) for key, model in list(self._models.items())]
+        return [(key, model.assessment.drift) for key, model in list(self._models.items())]
 
     def guarded(self) -> list[tuple[ModelKey, int, int]]:
         """How many rows of each model were clipped, and how many were outliers. Any thread may."""
@@ -253,7 +253,9 @@ class Learner:
                 asked = lessons[0].asked if lessons else model.current
                 estimated = None
                 if asked is not None:
-                    estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
+                    estimated = model.assessment.score_strangers(
+                        over.stranger, asked, rows, watts, at
+                    )
             if shown and self._observer is not None and estimated is not None:
                 self._observer(
                     Learned(over.key, model.components, over.nodes, at, estimated, watts, drift)
