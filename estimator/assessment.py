@@ -188,11 +188,9 @@ class Assessment:
             snapshots.restore(kept, chunks)
         self.total.restore(state["total"])
         self.recent.restore(state["recent"])
-        if "noted" in state:  # Checkpoints of before have none.
-            self.noted.restore(state["noted"])
-        if "drift" in state:  # Checkpoints of before have neither.
-            self.drift.restore(state["drift"])
-            self.strangers.restore(state["strangers"])
+        self.noted.restore(state["noted"])
+        self.drift.restore(state["drift"])
+        self.strangers.restore(state["strangers"])
 
 
 def _no_snapshots() -> list[Snapshots]:

@@ -314,8 +314,7 @@ class PowerModel:
         self._banks.restore(state["banks"], chunks)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
-        if "lowest" in state:
-            self.lowest.restore(state["lowest"])
+        self.lowest.restore(state["lowest"])
         self.assessment.restore(state, chunks)
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.outliers, self._doubted = state["outliers"], state["doubted"]

@@ -358,7 +358,7 @@ class Learner:
         }
         self._nodes = {
             (node_type, source): Nodes.restore(saved)
-            for node_type, source, saved in state.get("nodes", [])
+            for node_type, source, saved in state.get("nodes", [])  # `present` has none.
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
         self._models, self._waiting = {}, {}
@@ -370,7 +370,7 @@ class Learner:
                     f"{', '.join(banks)}: name the same, or learn anew in another data folder"
                 )
             key = ModelKey(**saved["key"])
-            if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
+            if key.output_type == DYN_POWER and state["isolates"] != self._isolates:
                 continue  # It learned what is above another background: it begins anew.
             features = tuple(saved["features"])
             if self._pool.groups.get(key.feature_group, features) != features:

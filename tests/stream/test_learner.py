@@ -296,20 +296,6 @@ def test_a_group_with_other_features_than_the_checkpoint_s_begins_anew(
     assert "Group has other features in this release: it begins anew" in caplog.text
 
 
-def test_checkpoints_of_before_know_nothing_of_the_last_samples() -> None:
-    learner = Learner(pool(), None)
-    learn(learner, joined(fleet(nodes=2, steps=60, restless=False)))
-    key, model = next(iter(learner.models.items()))
-    assert len(model.assessment.noted.samples.at) > 5
-    state = checkpoint.decode(checkpoint.encode(learner.state()))
-    for saved in state["models"]:
-        del saved["model"]["noted"]
-    again = Learner(pool(), None)
-    again.restore(state)
-    assert again.models[key].samples == model.samples
-    assert len(again.models[key].assessment.noted.samples.at) == 0
-
-
 @pytest.mark.parametrize("nodes", [3, 11])
 def test_what_is_noted_depends_neither_on_who_watches_nor_on_batches(nodes: int) -> None:
     samples = joined(fleet(nodes=nodes, steps=60, restless=False))
