@@ -70,6 +70,6 @@ def make_trainer_app(
         try:
             yield
         finally:
-            await run_in_threadpool(jobs.__exit__, None, None, None)
+            await run_in_threadpool(jobs.__exit__)
 
     return guarded(parts, http_metrics, stopping, lifespan, ENDLESS)

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.compose.project import FILE, Service, services
@@ -114,16 +113,11 @@ class Native:
                 assert set(service.after) <= {"kafka"}
                 self.start(service)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for program in self.programs.values():
             program.__exit__()
         self._kafka.wipe()
