@@ -59,19 +59,21 @@ EVERYTHING: Final = Wanted()
 class Played(NamedTuple):
     """What became of the records: samples made, what was left out by reason, what was unreadable.
 
-    Of unreadable records ``dead`` has the first reasons.
+    Of unreadable records ``dead`` has the first reasons; ``outside`` is what was not asked for.
     """
 
     samples: int
     counts: Counter[str]
     dead: list[str]
+    outside: str = ""
 
     @property
     def words(self) -> str:
         """What there was, in one line."""
         counted = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
         reason = f"; the first unreadable record: {self.dead[0]}" if self.dead else ""
-        return f"{counted or 'no records'}{reason}"
+        beside = f"; {self.outside}" if self.outside and not self.samples else ""
+        return f"{counted or 'no records'}{reason}{beside}"
 
 
 class Recording(ABC):
@@ -97,11 +99,11 @@ class Recording(ABC):
         pool = Pool({}, {}, isolator)
         tap = _Tap(pool, take)
         start, end = self._wanted.span(time.time())
-        select = Selection(start, end, self._wanted.nodes).read
+        selection = Selection(start, end, self._wanted.nodes)
         dead: list[str] = []
 
         def read(message: Message) -> Entry:
-            entry = select(message)
+            entry = selection.read(message)
             if entry.record is not None:
                 see(entry.record)
             return entry
@@ -112,7 +114,7 @@ class Recording(ABC):
 
         shards = self._play(pool, tap, read, bury)
         counts = sum((shard.counts + shard.join.counts for shard in shards), Counter[str]())
-        return Played(tap.counts["samples"], counts, dead)
+        return Played(tap.counts["samples"], counts, dead, selection.outside.words)
 
     def samples(self, isolator: Isolator | None = None) -> list[Sample]:
         """All samples, by time and node; ``WattstreamError`` if there are none."""

@@ -69,13 +69,14 @@ class Replay:
     ) -> None:
         self._models = ModelStore(store)
         spans = plan.offsets
+        self.selection = Selection(plan.start, plan.end, plan.nodes)
         parts = Parts(
             log=WindowLog(log, spans),
             pool=pool,
             checkpoints=Checkpoints(store, GROUP),
             publisher=None,
             dead_letter=_FirstOfEachKind(),
-            read=Selection(plan.start, plan.end, plan.nodes).read,
+            read=self.selection.read,
             group=GROUP,
             lateness_seconds=plan.lateness,
             commit_seconds=commit_seconds,

@@ -61,8 +61,8 @@ def _models(shards: Sequence[Shard]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: str(one["model"]))
 
 
-def check_learned(report: Report) -> None:
-    """``WattstreamError`` says why nothing was learned, if so."""
+def check_learned(report: Report, beside: str = "") -> None:
+    """``WattstreamError`` says why nothing was learned, if so, and what there was ``beside``."""
     if report["models"]:
         return
     others = ", ".join(f"{count} of {name}" for name, count in report["left_out"].items() if count)
@@ -71,4 +71,5 @@ def check_learned(report: Report) -> None:
         f"{report['records']} are of the nodes and the time that were asked for"
         + (f" ({others})" if others else "")
         + (", but no usage has power beside it" if report["records"] else "")
+        + (f"; {beside}" if beside and not report["records"] else "")
     )

@@ -1,9 +1,9 @@
-"""A recorded Prometheus answer, learned by the join and the learner of live data, without a log."""
+"""A recording, learned by the join and the learner of live data, without a log between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from estimator.errors import WattstreamError
 from estimator.vocabulary import canonical_source
@@ -14,15 +14,33 @@ from stream.log.protocol import Message
 from stream.publisher import FEWEST_SAMPLES
 from stream.records import PowerRecord
 from stream.shard import Shard, read
-from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.sources.protocol import Record
+from stream.sources.protocol import Record, Source
 
 Fraction = Callable[[float], None]
 """Is told now and then how much is done, from 0 to 1."""
 
 
+class Recorded(Source, Protocol):
+    """A source that ends and knows how far it is."""
+
+    @property
+    def points(self) -> int:
+        """How many values, or rows, there are, once it was asked."""
+        ...
+
+    @property
+    def polled(self) -> int:
+        """How many of them it has made records of."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """How many could not be used."""
+        ...
+
+
 def learn_all(
-    source: PrometheusJsonSource,
+    source: Recorded,
     shard: Shard,
     is_wanted: Callable[[Record], bool] = lambda _record: True,
     progress: Fraction = lambda _done: None,
@@ -36,7 +54,7 @@ def learn_all(
 
 
 class Training:
-    """Learns an answer's records of some energy sources: in memory, from the first to the last.
+    """Learns a recording's records of some energy sources: in memory, from the first to the last.
 
     The records take the order in which a worker that finds them all in its log would merge them:
     by event time, usage before power. So the models are the same, bit for bit, as those of a
@@ -45,7 +63,7 @@ class Training:
 
     def __init__(
         self,
-        source: PrometheusJsonSource,
+        source: Recorded,
         pool: Pool,
         energy_sources: frozenset[str],
         lateness_seconds: float = LATENESS_SECONDS,
@@ -82,8 +100,8 @@ class Training:
         wanted, measured = self.energy_sources, self.measured
         if measured and not wanted & measured:
             raise WattstreamError(
-                f"energy_source is {', '.join(sorted(wanted))!r}: the answer has measured energy "
-                f"of {', '.join(sorted(measured))} only"
+                f"energy_source is {', '.join(sorted(wanted))!r}: the recording has measured "
+                f"energy of {', '.join(sorted(measured))} only"
             )
         most = max((model.samples for model in self.shard.learner.models.values()), default=0)
         if most < FEWEST_SAMPLES:
@@ -98,6 +116,6 @@ class Training:
 
 
 _SAMPLES: Final = (
-    "the answer makes {} samples, intervals with usage of a known feature group and power beside "
-    "it: at least {} are needed"
+    "the recording makes {} samples, intervals with usage of a known feature group and power "
+    "beside it: at least {} are needed"
 )

@@ -12,6 +12,7 @@ from estimator.errors import MisuseError
 from estimator.settings import Settings
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table, progress
+from server.commands.writable import check_writable
 
 if TYPE_CHECKING:
     from stream.history import History
@@ -41,6 +42,10 @@ def run(
     from stream.pools import pool
     from stream.sources.trace import TraceSource
 
+    if trace.suffix == ".json":
+        raise MisuseError(f"{trace}: a trace (.csv) is needed: `wattstream extract` makes one")
+    if plot is not None:
+        check_writable(plot, "--plot")
     named = _named(features)
     source = TraceSource(trace, features=named)
     groups = {"trace": tuple(sorted(source.features))}

@@ -23,6 +23,7 @@ from server.commands.recorded import (
     TableFile,
     recording_of,
 )
+from server.commands.writable import check_writable
 
 SETTINGS = READING
 
@@ -51,6 +52,7 @@ def run(
     if extractor not in EXTRACTORS:
         raise MisuseError(f"--extractor is {extractor!r}: known are {', '.join(EXTRACTORS)}")
     check_format(output)
+    check_writable(output)
     with recording_of(settings, file, start, end, nodes) as recording:
         samples = recording.samples()
         if energy_source is not None:

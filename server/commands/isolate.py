@@ -23,6 +23,7 @@ from server.commands.recorded import (
     TableFile,
     recording_of,
 )
+from server.commands.writable import check_writable
 
 if TYPE_CHECKING:
     from estimator.isolation.isolator import Isolator
@@ -52,6 +53,7 @@ def run(
     from stream.samples_wanted import of_source
 
     check_format(output)
+    check_writable(output)
     if profile is not None:
         isolator = _recorded(settings, profile)
     elif settings.isolator == "profile":

@@ -24,6 +24,7 @@ from server.commands.recorded import (
     listed,
     recording_of,
 )
+from server.commands.writable import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,12 +64,14 @@ def run(
     ] = "bpf_cpu_time_ms",
 ) -> int:
     """Draw what was recorded: models learn it anew, every sample predicted before it is learned."""
-    from stream.plots.figure import save
+    from stream.plots.figure import check_form, save
     from stream.samples_wanted import of_group, of_source
 
     if what not in KINDS:
         raise MisuseError(f"plot {what!r} is not known; known are {', '.join(KINDS)}")
     path = output or Path(f"{what}.png")
+    check_form(path)
+    check_writable(path)
     named = listed("--features", features)
     with recording_of(settings, file, start, end, nodes, named) as recording:
         if what == _SHARES:

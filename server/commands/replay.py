@@ -107,7 +107,7 @@ def run(
         )
         return INTERRUPTED
     report = replay_report(name, plan, replay.shards)
-    check_learned(report)
+    check_learned(report, replay.selection.outside.words)
     if json:
         print_json(report)
     else:

@@ -1,4 +1,4 @@
-"""What the trainer does, without a server: models of one recorded Prometheus answer."""
+"""What the trainer does, without a server: models of a recorded Prometheus answer or a trace."""
 
 from __future__ import annotations
 
@@ -15,30 +15,47 @@ from estimator.settings import ISOLATION_SETTINGS, Settings
 from estimator.vocabulary import SOURCE_COMPONENTS
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table, progress
+from server.commands.writable import check_writable
 
 if TYPE_CHECKING:
     from server.training.request import TrainRequest
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("experts", *ISOLATION_SETTINGS)
+SETTINGS = ("experts", "node", *ISOLATION_SETTINGS)
 
 
 def run(
     settings: Settings,
     file: Annotated[
-        Path, typer.Argument(help="What Prometheus answered, or a request to the trainer (JSON)")
+        Path,
+        typer.Argument(
+            help="What Prometheus answered, or a request to the trainer (JSON); or a trace (.csv)"
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Zip of the models; without: the name with .zip")
+        Path | None,
+        typer.Option("--output", "-o", help="Zip of the models; without: the name with .zip"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name; without: the file's")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "--pipeline-name", "-p", help="Name; without: the file's"),
+    ] = None,
     energy_source: Annotated[
-        str | None, typer.Option(help="Energy sources to learn, separated by commas; else all")
+        str | None,
+        typer.Option(
+            "--energy-source", "-e", help="Energy sources to learn, separated by commas; else all"
+        ),
     ] = None,
     trainers: Annotated[
         str | None,
         typer.Option(help="kepler-model-server's trainers or banks of experts, by commas"),
+    ] = None,
+    abs_trainers: Annotated[
+        str | None, typer.Option(help="The same for AbsPower alone; '': no such models")
+    ] = None,
+    dyn_trainers: Annotated[
+        str | None, typer.Option(help="The same for DynPower alone; '': no such models")
     ] = None,
     idle: Annotated[
         Path | None,
@@ -46,15 +63,25 @@ def run(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one object")] = False,
 ) -> int:
-    """Learn models of a recorded Prometheus answer, and write them into a zip."""
+    """Learn models of a recorded Prometheus answer or a trace, and write them into a zip."""
     from server.training.run import train
+    from stream.sources.trace import TraceSource
     from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
-    request = _request(settings, file, name, energy_source, trainers, idle)
-    with progress(f"learning {file}") as show:
-        trained = train(request, settings.experts, lambda done: show(round(done * 1000), 1000))
+    asked = (
+        trainers if abs_trainers is None else abs_trainers,
+        trainers if dyn_trainers is None else dyn_trainers,
+    )
+    trace = TraceSource(file, settings.node or "trace") if file.suffix == ".csv" else None
+    body = _body(file) if trace is None else b"{}"
+    request = _request(settings, file, body, name, energy_source, asked, idle)
     path = output or Path(f"{request.name}.zip")
+    check_writable(path)
+    with progress(f"learning {file}") as show:
+        trained = train(
+            request, settings.experts, lambda done: show(round(done * 1000), 1000), trace
+        )
     path.write_bytes(trained.zip)
     if json:
         print_json(trained.report)
@@ -67,9 +94,10 @@ def run(
 def _request(
     settings: Settings,
     file: Path,
+    body: bytes,
     name: str | None,
     energy_source: str | None,
-    trainers: str | None,
+    trainers: tuple[str | None, str | None],
     idle: Path | None,
 ) -> TrainRequest:
     """What the file asks for, or what is to be asked of the answer in it; flags win."""
@@ -77,11 +105,11 @@ def _request(
 
     from server.training.request import TrainerSpec, TrainRequest, checked, decode_request
 
-    body = _body(file)
     try:
         is_request = "prom_response" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WattstreamError(f"{file}: {error}") from error
+        why = error if body else "it is empty"
+        raise WattstreamError(f"{file}: {why}") from error
     if is_request:
         request = decode_request(body)
     else:
@@ -92,7 +120,7 @@ def _request(
             prom_response=msgspec.Raw(body),
             trainer=TrainerSpec(isolator=settings.isolator, isolator_args=_hints(settings)),
         )
-    spec: dict[str, Any] = {"abs_trainers": trainers, "dyn_trainers": trainers}
+    spec: dict[str, Any] = {"abs_trainers": trainers[0], "dyn_trainers": trainers[1]}
     if idle is not None:
         spec["idle_prom_response"] = msgspec.Raw(_body(idle))
     changes: dict[str, Any] = {

@@ -19,6 +19,7 @@ from stream.evaluate import errors_of
 from stream.pools import pool
 from stream.publisher import FEWEST_SAMPLES, Publisher
 from stream.sources.prometheus_json import PrometheusJsonSource
+from stream.sources.trace import TraceSource
 from stream.trainers import experts_of
 from stream.training import Fraction, Training
 
@@ -69,16 +70,21 @@ def check_request(request: TrainRequest, experts: Sequence[str]) -> _Plan:
 
 
 def train(
-    request: TrainRequest, experts: Sequence[str], progress: Fraction = lambda _done: None
+    request: TrainRequest,
+    experts: Sequence[str],
+    progress: Fraction = lambda _done: None,
+    trace: TraceSource | None = None,
 ) -> Trained:
     """Learn what was recorded; ``WattstreamError`` says why nothing can be learned from it.
 
-    ``experts`` are the settings', see `check_request`.
+    ``experts`` are the settings', see `check_request`. A ``trace`` is learned in the place of the
+    request's answer.
     """
     plan = check_request(request, experts)
     answer = request.prom_response
-    source = PrometheusJsonSource(answer, machine=request.machine, shown="prom_response")
-    above = isolation_of(request, source.names) if DYN_POWER in plan.outputs else None
+    recorded = PrometheusJsonSource(answer, machine=request.machine, shown="prom_response")
+    source = recorded if trace is None else trace
+    above = isolation_of(request, recorded.names) if DYN_POWER in plan.outputs else None
     models = pool(plan.experts, isolator=above and above.isolator)
     training = Training(source, models, request.energy_sources)
     training.run(progress)

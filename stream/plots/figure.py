@@ -34,6 +34,17 @@ def panels(
     return figure, [figure.add_subplot(grid[n // columns, n % columns]) for n in range(shown)]
 
 
+def check_form(path: Path) -> None:
+    """``MisuseError`` for a form that there is not, before anything is drawn."""
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError:
+        return  # which `panels` says
+    forms = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.removeprefix(".") not in forms:
+        raise MisuseError(f"--output is {path}: the name must end in one of {', '.join(forms)}")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write it; ``MisuseError`` for a form that there is not, or where it cannot be written."""
     try:

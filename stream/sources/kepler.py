@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 import httpx
 
 from estimator.errors import SourceUnavailableError
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from stream.records import UsageRecord
 from stream.sources.http import Page, fetch, page_url, shown_url
 from stream.sources.kepler_exposition import ACCEPT, Families, read_exposition
 from stream.sources.kepler_mapping import SCRAPED, KeplerMapper, node_named_in
 from stream.sources.protocol import Record
 
+_log = logging.getLogger(__name__)
+
+STUCK_SECONDS: Final = 60.0
+"""An exporter whose counters have stood still for so long is out of order."""
+
 
 class KeplerSource:
     """Gives one usage record, and one power record for each energy source, at every poll.
+
+    It gives nothing where the exporter has not renewed its page since the last poll.
 
     Reads releases 0.7 to 0.9 and 0.10 and later, told apart by what they expose. The node is the
     one named here, else the one that the exporter's labels name, else the URL's host. Records
@@ -45,6 +55,8 @@ class KeplerSource:
         # Exporters are scraped directly, as Prometheus does, whatever proxy the shell has.
         self._client = client if client is not None else httpx.Client(trust_env=False)
         self._mapper: KeplerMapper | None = None
+        self._renewed_at = 0
+        self._has_usage = True
         self.skipped = 0
 
     @property
@@ -61,17 +73,41 @@ class KeplerSource:
         """Scrape once; ``SourceUnavailableError`` names the URL and what came instead."""
         page = fetch(self._client, self._url, ACCEPT, self._timeout_seconds, self._clock)
         families = self._read(page)
-        records = self._mapper_for(families).records(families, page.at)
+        mapper = self._mapper_for(families)
+        records = mapper.records(families, page.at)
+        if not mapper.renewed:
+            self._check_stuck(page.at)
+            return []
+        self._renewed_at = page.at
         if not records:
             raise SourceUnavailableError(
                 f"{self._shown} exposes neither usage of workloads nor measured energy"
             )
+        self._look_for_usage(records)
         return records
 
     def close(self) -> None:
         """Close the connections, unless they belong to the caller's client."""
         if self._owns_client:
             self._client.close()
+
+    def _look_for_usage(self, records: list[Record]) -> None:
+        has_usage = any(isinstance(record, UsageRecord) for record in records)
+        if self._has_usage and not has_usage:
+            _log.warning(
+                "%s shows energy and no usage of processes or containers: unless another source"
+                " says what the node does, nothing is learned (Kepler 0.10 and later: its"
+                " metricsLevel needs process)",
+                self._shown,
+            )
+        self._has_usage = has_usage
+
+    def _check_stuck(self, at: int) -> None:
+        seconds = (at - self._renewed_at) / 1000
+        if seconds > STUCK_SECONDS:
+            raise SourceUnavailableError(
+                f"{self._shown} has shown the same page for {seconds:.0f} s: no counter has moved"
+            )
 
     def _read(self, page: Page) -> Families:
         try:

@@ -20,13 +20,16 @@ def machine_of_architecture(samples: Sequence[Sample]) -> MachineSpec:
 
 
 def machine_of_processors(samples: Sequence[Sample]) -> MachineSpec:
-    """What ``kepler_node_cpu_info`` of 0.10 and later says, one series for each logical CPU."""
-    labels = [sample.labels for sample in samples]
+    """What ``kepler_node_cpu_info`` of 0.10 and later says, one series for each logical CPU.
+
+    One that does not say of which CPU it is says nothing.
+    """
+    labels = [sample.labels for sample in samples if sample.labels.get("processor")]
     if not labels:
         return UNKNOWN_MACHINE
-    first = min(labels, key=lambda each: each.get("processor", ""))
+    first = min(labels, key=lambda each: each["processor"])
     vendor = first.get("vendor_id", "")
-    cores = len({each.get("processor") for each in labels})
+    cores = len({each["processor"] for each in labels})
     physical_cores = len({(each.get("physical_id"), each.get("core_id")) for each in labels})
     return MachineSpec(
         vendor=_VENDORS.get(vendor, "_".join(vendor.lower().split())),

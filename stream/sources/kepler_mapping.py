@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from stream.records import PowerRecord, UsageRecord, Workloads, Zone
 from stream.sources import kepler_current as current
 from stream.sources import kepler_guests as guests
 from stream.sources import kepler_legacy as legacy
@@ -56,23 +57,36 @@ _PORT: Final = re.compile(r"^([^:]+|\[.*\]):\d+$")
 """An address with a port, which Prometheus calls an instance where nothing else does."""
 
 
+class _Counters(NamedTuple):
+    """What a page says that only rises: usage, and what each energy source's meters say."""
+
+    usage: Workloads
+    power: list[tuple[str, list[Zone] | None, dict[str, float] | None]]
+
+
 class KeplerMapper:
     """Turns the scrapes of one exporter into records, one after the other.
 
     It tells releases apart at every scrape, since an exporter may be replaced under its address,
     and remembers of a machine what a later scrape does not say again. A machine that was given
-    is kept whatever the exporter says.
+    is kept whatever the exporter says. ``renewed`` is false of a scrape that found every counter
+    where the scrape before had found it.
     """
 
     def __init__(self, node: str, machine: MachineSpec = UNKNOWN_MACHINE) -> None:
         self._node = node
         self._given = machine != UNKNOWN_MACHINE
         self._machine = machine
+        self._last: _Counters | None = None
+        self.renewed = True
 
     def records(self, families: Families, at: int) -> list[Record]:
         """The records of one scrape at that Unix time in ms: usage, if any, then power.
 
         Of current releases also the power of each virtual machine, under its own id.
+        None of a page that was not renewed: it says how things were at the scrape before, and
+        would look like an interval without any work and power, and the next like one of twice as
+        much.
         """
         is_current = not current.MARKERS.isdisjoint(families)
         if not self._given:
@@ -86,4 +100,16 @@ class KeplerMapper:
         else:
             usage = legacy.legacy_usage(families, at, self._node, self._machine)
             power = legacy.legacy_power(families, at, self._node)
-        return [*([usage] if usage is not None else []), *power]
+        self.renewed = self._is_news(usage, power)
+        return [*([usage] if usage is not None else []), *power] if self.renewed else []
+
+    def _is_news(self, usage: UsageRecord | None, power: list[PowerRecord]) -> bool:
+        """Whether something has moved. Energy always does; usage alone may stand still."""
+        before, self._last = (
+            self._last,
+            _Counters(
+                usage.workloads if usage is not None else Workloads(),
+                [(record.source, record.zones, record.watts) for record in power],
+            ),
+        )
+        return self._last != before or not any(record.zones for record in power)

@@ -146,9 +146,9 @@ def _scrapes(
         by_node: dict[str, list[Record]] = {}
         for target, families in sorted(_families(table, targets, start, end).items()):
             records = mappers[target].records(families, int(table.times_ms[start]))
-            if records:
-                # Of two exporters on one node, the one that started later: the other's series
-                # linger for some minutes after its end.
+            if records or not mappers[target].renewed:
+                # Of two exporters on one node, the one that started later, even where it has
+                # nothing new: the other's series linger for some minutes after its end.
                 by_node[targets.nodes[target]] = records
         yield _Scrape([each for node in sorted(by_node) for each in by_node[node]], end - start)
 

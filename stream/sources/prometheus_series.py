@@ -181,6 +181,8 @@ def _decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, name: str, place
 def _where(data: bytes, error: Exception) -> str:
     """What is wrong with the JSON, and in which line and column if it cannot be parsed."""
     message = str(error)
+    if not len(data):
+        return "it is empty"
     if isinstance(error, msgspec.ValidationError):
         return f"{message}: an object of metrics, or Prometheus' answer, is needed"
     if not isinstance(error, msgspec.DecodeError):

@@ -24,6 +24,8 @@ _LATEST_SECONDS = 1e11
 _EXAMPLES = 5
 _LONGEST = 1e300
 """Amounts from here on would overflow once accumulated."""
+_MOST_NAMES, _LONGEST_NAME = 50, 60
+"""Of what columns are called in an error: what is no table may have anything in its first line."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -130,7 +132,9 @@ class _Reader:
         return self._header.index(name)
 
     def _misuse(self, what: str) -> MisuseError:
-        columns = ", ".join(self._header[:50])
+        columns = ", ".join(name[:_LONGEST_NAME] for name in self._header[:_MOST_NAMES])
+        if len(self._header) > _MOST_NAMES:
+            columns += f" and {len(self._header) - _MOST_NAMES} more"
         return MisuseError(f"{self._path}, line 1: {what} among the columns {columns}")
 
     def _explain(self, row: list[str], wanted: list[int], latest: int) -> _Refusal:

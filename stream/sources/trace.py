@@ -84,6 +84,21 @@ class TraceSource:
         return Progress(self._next, len(self._table.at))
 
     @property
+    def polled(self) -> int:
+        """How many rows have been published."""
+        return self._next
+
+    @property
+    def points(self) -> int:
+        """How many rows there are to publish."""
+        return len(self._table.at)
+
+    @property
+    def skipped(self) -> int:
+        """How many rows could not be used."""
+        return self._table.set_aside.total()
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The columns published as usage."""
         return self._table.features

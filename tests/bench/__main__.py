@@ -11,8 +11,8 @@ import sys
 import time
 
 BENCHES = (
-    *("learning", "stages", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "memory"),
-    *("socket", "estimator", "export", "choice", "guests", "http", "training"),
+    *("learning", "stages", "fleet", "evaluate", "log", "kafka", "sharing", "replay", "resume"),
+    *("memory", "socket", "estimator", "export", "choice", "guests", "http", "training"),
 )
 
 

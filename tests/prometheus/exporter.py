@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import NamedTuple, Self
 
 from stream.sources.simulated import SimulatedSource
 from tests.prometheus.page import KeplerPage
@@ -14,13 +14,19 @@ from tests.prometheus.page import KeplerPage
 _LOOK_SECONDS = 0.02
 
 
+class Asked(NamedTuple):
+    """A request: when (Unix seconds), and what the client calls itself."""
+
+    at: float
+    agent: str
+
+
 class Exporter:
     """Serves ``/metrics`` on loopback, from a node that lives in real time.
 
     The page is renewed at the end of each of the node's intervals, as Kepler renews its own every
     3 s. A node that has lived for a while goes on, with the page that it has by now; with
-    ``begins`` there is no node, and an empty page, before `begin`. ``asked_at`` are the times (Unix
-    seconds) of the last requests.
+    ``begins`` there is no node, and an empty page, before `begin`. ``asked`` are the last requests.
     """
 
     def __init__(
@@ -39,13 +45,13 @@ class Exporter:
             )
         self._page = page or KeplerPage()
         self._text = ""
-        self.asked_at: deque[float] = deque(maxlen=8)
+        self.asked: deque[Asked] = deque(maxlen=1000)
         self._stop = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked_at.append(time.time())
+                outer.asked.append(Asked(time.time(), self.headers["User-Agent"]))
                 body = outer.text().encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")

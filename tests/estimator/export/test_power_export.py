@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
@@ -28,7 +29,7 @@ from tests.estimator.export.host import (
 )
 from tests.estimator.served import MACHINE, plain_entry
 
-RECORDED = Path(__file__).parents[2] / "stream/sources/pages/kepler_0_11.txt"
+PAGES = Path(__file__).parents[2] / "stream/sources/pages"
 LEVELS = ("process", "container", "pod", "vm")
 
 
@@ -104,11 +105,9 @@ def test_every_family_has_one_place_and_a_help(tmp_path: Path, kepler: Answering
     assert len(series) == len(set(series))
 
 
-@pytest.mark.parametrize("page", ["recorded", "measured"])
+@pytest.mark.parametrize("page", ["kepler_0_11.txt", "kepler_recorded_2.txt", ""])
 def test_kepler_s_own_series_go_on_unchanged(tmp_path: Path, kepler: Answering, page: str) -> None:
-    kepler.text = (
-        RECORDED.read_text() if page == "recorded" else Host(paths={"package": REAL_PATH}).page()
-    )
+    kepler.text = (PAGES / page).read_text() if page else Host(paths={"package": REAL_PATH}).page()
     rig = Rig(tmp_path, kepler.url, scored_entry())
     for _ in range(3):
         text = rig.tick()
@@ -123,6 +122,39 @@ def test_a_zone_that_kepler_measures_is_not_estimated(tmp_path: Path, kepler: An
     assert not values(text, "kepler_process_cpu_watts", zone="package")
     whole = total(text, "kepler_node_cpu_active_watts", zone="dram")
     assert total(text, "kepler_process_cpu_watts", zone="dram") == pytest.approx(whole)
+
+
+def test_a_real_kepler_with_its_fake_meter(tmp_path: Path, kepler: Answering) -> None:
+    """Recorded pages, but for the meter's path: a VM runs, ends and is forgotten."""
+    first, second = (
+        (PAGES / f"kepler_recorded_{n}.txt")
+        .read_text()
+        .replace("aggregated-", "/sys/class/powercap/intel-rapl/energy_")
+        for n in (1, 2)
+    )
+    ended = [one for one in second.splitlines() if not re.search("27547|build-1", one)]
+    rig = Rig(tmp_path, kepler.url, scored_entry())
+    texts = []
+    for page in (first, second, "\n".join([*ended, ""])):
+        kepler.text = page
+        texts.append(rig.tick(0.913))
+    text = texts[1]
+    for unit in ("watts", "joules_total"):
+        whole = total(text, f"kepler_node_cpu_active_{unit}", zone="package")
+        assert whole > 0
+        shared = total(text, f"kepler_process_cpu_{unit}", zone="package")
+        assert shared == pytest.approx(whole, rel=1e-3)
+        pod = total(text, f"kepler_pod_cpu_{unit}", zone="package", pod_name="web-7f9c")
+        of_pod = {"zone": "package", "container_name": "web", "runtime": "containerd"}
+        assert pod > 0
+        assert pod == pytest.approx(total(text, f"kepler_container_cpu_{unit}", **of_pod))
+        (vm,) = values(text, f"kepler_vm_cpu_{unit}", zone="package", vm_name="web-1")
+        assert vm == pytest.approx(
+            total(text, f"kepler_process_cpu_{unit}", zone="package", pid="30701")
+        )
+    assert values(text, "kepler_vm_cpu_watts", zone="package", vm_name="build-1")
+    assert not values(texts[2], "kepler_vm_cpu_watts", zone="package", vm_name="build-1")
+    assert "energy_package" not in text
 
 
 def test_what_the_fake_meter_says_is_replaced(tmp_path: Path, kepler: Answering) -> None:
@@ -264,7 +296,7 @@ def test_an_exporter_that_changes_its_version(
 ) -> None:
     rig, host = Rig(tmp_path, kepler.url, scored_entry(), proc=proc(tmp_path)), Host()
     before = run(rig, kepler, host)
-    legacy = RECORDED.with_name("kepler_0_9_0.txt").read_text()
+    legacy = (PAGES / "kepler_0_9_0.txt").read_text()
     kepler.text = legacy
     for _ in range(2):
         busy(rig.proc, 5.0)

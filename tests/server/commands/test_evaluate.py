@@ -137,6 +137,23 @@ def test_what_cannot_be_used_is_one_line_with_its_place(
     assert said in found.complaint
 
 
+def test_what_is_no_trace_is_said_before_it_is_read(wattstream: Run, tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text("{}")
+    found = wattstream("evaluate", "answer.json")
+    assert (found.status, "a trace (.csv) is needed" in found.complaint) == (2, True)
+    (tmp_path / "answer.csv").write_text(f'{{"a": [{",".join(map(str, range(5000)))}]}}')
+    found = wattstream("evaluate", "answer.csv")
+    assert found.status == 2
+    assert "and 4950 more" in found.complaint
+    assert len(found.complaint) < 1000
+    write_trace(tmp_path / "trace.csv")
+    found = wattstream("evaluate", "trace.csv", "--plot", "no/a.png")
+    assert (found.status, "--plot is no/a.png: there is no folder no" in found.complaint) == (
+        2,
+        True,
+    )
+
+
 def test_an_unknown_column_is_named_with_those_that_there_are(
     wattstream: Run, tmp_path: Path
 ) -> None:

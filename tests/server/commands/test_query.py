@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ from stream.sources.kepler import KeplerSource
 from stream.sources.kepler_exposition import read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper
 from stream.sources.simulated import SimulatedSource
-from tests.prometheus.exporter import Exporter
+from tests.prometheus.exporter import Asked, Exporter
 from tests.prometheus.limited import LimitedPrometheus
 from tests.prometheus.server import PrometheusServer, Scrape, fill, needed
 from tests.server.commands.inside import Run
@@ -113,10 +115,23 @@ def errors_of(report: dict[str, Any]) -> dict[tuple[str, ...], Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("later_ms", "unpunctual_ms", "within"), [(0, 0.0, 1e-6), (1300, 2.0, 0.02)]
+)
 def test_trained_models_have_the_errors_of_the_live_stream(
-    wattstream: Run, prometheus: Filled, tmp_path: Path
+    wattstream: Run,
+    prometheus: Filled,
+    tmp_path: Path,
+    later_ms: int,
+    unpunctual_ms: float,
+    within: float,
 ) -> None:
-    """The live stream: the same scrapes, through a log, learned by a worker."""
+    """The live stream: the same scrapes, through a log, learned by a worker.
+
+    Or scrapes of its own, each later than Prometheus' own and about punctual, of the same pages,
+    as Kepler 0.9 renews them whoever asks.
+    """
+    rng = random.Random(4)
     with MemoryLog() as log:
         log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC)])
         mapper = KeplerMapper("sim-1")
@@ -124,7 +139,8 @@ def test_trained_models_have_the_errors_of_the_live_stream(
             if scrape.at >= (START + SECONDS) * 1000:
                 continue
             families = read_exposition(scrape.text, "text/plain", SERIES).families
-            for record in mapper.records(families, scrape.at):
+            at = scrape.at + later_ms + round(rng.gauss(0, unpunctual_ms))
+            for record in mapper.records(families, at):
                 topic = topic_of(record)
                 log.append_many(topic, [Outgoing(record.node, encode(record))])
         samples = LogRecording(log).samples()
@@ -137,7 +153,7 @@ def test_trained_models_have_the_errors_of_the_live_stream(
     for key, model in live.items():
         for component, errors in errors_of_model(model).items():
             place = key.source, key.output_type, key.feature_group, component
-            assert trained[place]["mae"] == pytest.approx(errors["mae"], rel=1e-6)
+            assert trained[place]["mae"] == pytest.approx(errors["mae"], rel=within)
             compared += 1
     assert compared > 20
 
@@ -260,6 +276,18 @@ def test_it_takes_what_prometheus_has_scraped(wattstream: Run, tmp_path: Path) -
     assert nodes == {"sim-1"}
 
 
+def unpunctual_ms(asked: list[Asked], every: float) -> list[float]:
+    """By how much the requests of each client deviate from its own mean phase."""
+    phases: dict[str, list[float]] = {}
+    for one in asked:
+        phases.setdefault(one.agent, []).append(one.at)
+    return [
+        1000 * statistics.pstdev([at - first - every * round((at - first) / every) for at in times])
+        for times in phases.values()
+        for first in times[:1]
+    ]
+
+
 @pytest.mark.soak
 def test_query_and_train_find_the_errors_of_the_running_system(
     wattstream: Run, tmp_path: Path
@@ -267,7 +295,8 @@ def test_query_and_train_find_the_errors_of_the_running_system(
     """A live source and Prometheus scrape the same exporter, each for itself, for minutes.
 
     Both at about the same moments, and the exporter renews its page half way between: else who
-    looks when a page is renewed sees one too many, or one too few, and has other samples.
+    looks when a page is renewed sees one too many, or one too few, and has other samples. So it is,
+    too, where scrapes are late (decision 43): a machine that is too busy for it says so.
     """
     needed()
     every, seconds = 2.0, 200.0
@@ -277,8 +306,8 @@ def test_query_and_train_find_the_errors_of_the_running_system(
         MemoryLog() as log,
     ):
         log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC)])
-        eventually(lambda: len(exporter.asked_at) >= 4)
-        asked_at = exporter.asked_at[-1]
+        eventually(lambda: len(exporter.asked) >= 4)
+        asked_at = exporter.asked[-1].at
         time.sleep(asked_at + every / 2 - time.time())
         # Meters that are read just before the page is renewed: it says of usage and of energy how
         # they are at one moment.
@@ -292,6 +321,9 @@ def test_query_and_train_find_the_errors_of_the_running_system(
         words = ("--from", f"{start - every / 2:.3f}", "--to", f"{start + seconds - every / 2:.3f}")
         assert wattstream("query", "-s", server.url, *words, "-o", "out.json").status == 0
         samples = LogRecording(log).samples()
+    late = max(unpunctual_ms([one for one in exporter.asked if one.at > start], every))
+    if late > 2.0:
+        pytest.skip(f"scrapes were unpunctual by {late:.1f} ms: the machine is too busy")
     found = wattstream("train", "out.json", "--experts", "ridge", "--json")
     trained = errors_of(json.loads(found.out))
     live = learn_samples(samples, pool(("ridge",))).models

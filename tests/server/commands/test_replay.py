@@ -118,6 +118,7 @@ def test_some_nodes_only(collected: Run) -> None:
     found = collected(*words, "stranger", "--into", "none")
     assert found.status == 1
     assert "nothing was learned: of 364 records" in found.err.splitlines()[-1]
+    assert "there are m1, n7" in found.err.splitlines()[-1]
     found = collected(*words, " , ", "--into", "none")
     assert (found.status, found.complaint) == (2, "--nodes is ' , ': it names no node")
 

@@ -10,6 +10,7 @@ import pytest
 from tests.kafka.broker import free_ports
 from tests.server.commands.inside import Run
 from tests.server.commands.processes import Command, answers, eventually, short_folder
+from tests.server.commands.traces import write_trace
 from tests.server.training.answers import answer, body, request
 
 ACPI = {**answer(), **answer(source="acpi")}
@@ -64,12 +65,15 @@ def test_isolators_are_had_by_settings(wattstream: Run, tmp_path: Path) -> None:
     ("content", "flags", "status", "named"),
     [
         (None, [], 2, "No such file"),
-        ("", [], 1, "a.json: "),
+        ("", [], 1, "a.json: it is empty"),
         ("nonsense", [], 1, "a.json: JSON is malformed"),
         ("{}", [], 1, "no series of Kepler"),
         (json.dumps(answer()), ["--trainers", "Magic"], 2, "'Magic'"),
         (json.dumps(answer()), ["--energy-source", "acpi"], 1, "rapl-sysfs only"),
         (json.dumps(answer()), ["--energy-source", "sun"], 1, "'sun'"),
+        (json.dumps(answer()), ["-o", "no/a.zip"], 2, "--output is no/a.zip: there is no folder"),
+        (json.dumps(answer()), ["-o", "."], 2, "--output is .: that is a folder"),
+        (json.dumps(answer()), ["--abs-trainers=", "--dyn-trainers="], 1, "both empty"),
         (json.dumps(answer()), ["--name", "../a"], 1, "name is '../a'"),
     ],
 )
@@ -82,6 +86,39 @@ def test_what_cannot_be_learned_is_said_in_one_line(
     assert found.status == status
     assert named in found.complaint
     assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_trace_is_learned_as_it_is_evaluated(wattstream: Run, tmp_path: Path) -> None:
+    write_trace(tmp_path / "trace.csv")
+    evaluated = json.loads(wattstream("evaluate", "trace.csv", "--json").out)["components"]
+    words = ("-e", "rapl-sysfs", "-p", "mine", "-o", "a.zip", "--node", "n1", "--json")
+    found = wattstream("train", "trace.csv", *words)
+    assert found.status == 0, found.err
+    told = json.loads(found.out)
+    assert (told["name"], told["samples"], told["skipped_values"]) == ("mine", 60, 0)
+    by_key = {(one["output_type"], one["feature_group"]): one for one in told["models"]}
+    assert {output for output, _ in by_key} == {"AbsPower", "DynPower"}
+    model = by_key["AbsPower", "CPUTime"]
+    assert model["node_type"].startswith("unknown")
+    assert model["features"] == ["bpf_cpu_time_ms"]
+    assert set(model["components"]) == set(evaluated) - {"platform"}
+    alone = wattstream("evaluate", "trace.csv", "--features", "bpf_cpu_time_ms", "--json")
+    errors = json.loads(alone.out)["components"]["package"]
+    assert model["components"]["package"]["mae"] == pytest.approx(errors["mae"])
+    assert (tmp_path / "a.zip").exists()
+    broken = wattstream("train", "other.csv")
+    assert (broken.status, "other.csv cannot be read" in broken.complaint) == (2, True)
+
+
+@pytest.mark.parametrize(("left", "kept"), [("abs", "DynPower"), ("dyn", "AbsPower")])
+def test_one_output_type_may_be_left_out(
+    wattstream: Run, tmp_path: Path, left: str, kept: str
+) -> None:
+    write(tmp_path / "a.json", answer())
+    words = ("--trainers", "ridge", f"--{left}-trainers=", "--json")
+    found = wattstream("train", "a.json", *words)
+    assert found.status == 0, found.err
+    assert {model["output_type"] for model in json.loads(found.out)["models"]} == {kept}
 
 
 @pytest.mark.slow

@@ -158,6 +158,29 @@ def test_0_11_with_two_sockets_psys_and_redfish(exporter: Exporter, source: Kepl
     assert power.keys() == {"rapl-sysfs", "redfish"}
 
 
+def test_a_page_recorded_from_kepler_itself(exporter: Exporter, source: KeplerSource) -> None:
+    """Later than 0.11.4, on two sockets made up, with a pod, a container and VMs."""
+    exporter.show("kepler_recorded_1.txt")
+    usage, power = scraped(source)
+    assert usage.node == "worker-1"
+    assert (usage.machine.processor, usage.machine.cores) == ("amd_epyc", 2)
+    assert usage.node_features.keys() == {"cpu_usage_ratio"}
+    assert len(usage.workloads.id) == 9
+    assert list(usage.workloads.features) == ["bpf_cpu_time_ms"]
+    assert {zone for _, zone in joules(power["rapl-sysfs"])} == {
+        "aggregated-package",
+        "aggregated-core",
+        "aggregated-dram",
+    }
+    # The process of the VM that has ended keeps its processor time, and so is no end of another.
+    exporter.show("kepler_recorded_2.txt")
+    later, _ = scraped(source)
+    assert later.workloads.id == usage.workloads.id
+    (before, after) = (one.workloads.features["bpf_cpu_time_ms"] for one in (usage, later))
+    assert all(b >= a for a, b in zip(before, after, strict=True))
+    assert sum(after) > sum(before)
+
+
 def test_the_release_may_change_between_scrapes(exporter: Exporter, source: KeplerSource) -> None:
     seen = []
     for page in ("kepler_0_7_12.txt", "kepler_0_11.txt", "kepler_0_7_12.txt"):
@@ -178,7 +201,45 @@ def test_openmetrics_reads_the_same(exporter: Exporter, source: KeplerSource) ->
         for line in lines
     ]
     exporter.body = "\n".join([*families, "# EOF", ""]).encode()
-    assert source.poll() == classic
+    again = KeplerSource(exporter.address, clock=lambda: 1_700_000_000.0)
+    assert again.poll() == classic
+    again.close()
+
+
+def test_a_page_that_was_not_renewed_is_nothing_new_and_after_a_minute_out_of_order(
+    exporter: Exporter,
+) -> None:
+    exporter.show("kepler_0_7_12.txt")
+    now = [1_700_000_000.0]
+    source = KeplerSource(exporter.address, clock=lambda: now[0])
+    scraped(source)
+    for seconds in (1.0, 59.0):
+        now[0] += seconds
+        assert source.poll() == []
+    now[0] += 1.0
+    with pytest.raises(SourceUnavailableError, match=f"{exporter.address}.* same page for 61 s"):
+        source.poll()
+    exporter.body = exporter.body.replace(b" 18231.5", b" 18300.5")
+    usage, _ = scraped(source)
+    assert usage.at == 1_700_000_061_000
+    now[0] += 60.0
+    assert source.poll() == []
+    source.close()
+
+
+def test_a_kepler_without_processes_and_containers_is_said_once(
+    exporter: Exporter, source: KeplerSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    for page in ("kepler_recorded_1.txt", "kepler_recorded_2.txt"):
+        exporter.show(page)
+        lines = exporter.body.decode().splitlines()
+        exporter.body = "\n".join(line for line in lines if "cpu_seconds" not in line).encode()
+        records = source.poll()
+        assert [type(record) for record in records or []] == [PowerRecord]
+        assert caplog.text.count("no usage of processes or containers") == 1
+    exporter.show("kepler_recorded_1.txt")
+    assert scraped(source)
+    assert len(caplog.records) == 1
 
 
 def test_a_node_and_a_machine_that_are_given_are_kept(exporter: Exporter) -> None:

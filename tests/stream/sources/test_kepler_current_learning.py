@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,6 +17,8 @@ from stream.sources.kepler_mapping import SERIES, KeplerMapper
 from stream.sources.protocol import Record
 from tests.stream.builders import START_MS, joined
 
+WATTS = "kepler_node_cpu_watts"
+PAGES = Path(__file__).parent / "pages"
 PATH = "/sys/class/powercap/intel-rapl:0"
 
 
@@ -111,6 +114,62 @@ def test_counters_that_begin_anew_cost_the_interval() -> None:
     )
     assert [one.watts for one in found] == [(20.0,), (20.0,)]
     assert [one.end for one in found] == [START_MS + 5000, START_MS + 15000]
+
+
+def test_power_between_two_recorded_pages_is_what_kepler_says() -> None:
+    """Two pages of a Kepler that has looked 0.912846 s after it had looked before."""
+    first, second = (
+        read_exposition((PAGES / f"kepler_recorded_{n}.txt").read_text(), "", {*SERIES, WATTS})
+        for n in (1, 2)
+    )
+    mapper = KeplerMapper("worker-1")
+    at = (START_MS, START_MS + 913)
+    found = joined(
+        [*mapper.records(first.families, at[0]), *mapper.records(second.families, at[1])]
+    )
+    (sample,) = [one for one in found if one.source == "rapl-sysfs"]
+    said = {one.labels["zone"]: one.value for one in second.families[WATTS]}
+    assert dict(zip(sample.components, sample.watts, strict=True)) == pytest.approx(said, rel=1e-3)
+    assert said["package"] > said["core"] > said["dram"] > 10.0
+
+
+def test_pages_that_are_scraped_more_often_than_they_are_renewed() -> None:
+    pages = [Scrape(0, 150.0 * n, {1: 6.0 * n, 2: 1.5 * n}) for n in range(9)]
+    found = samples([pages[n // 3]._replace(seconds=n) for n in range(27)])
+    assert [one.end - START_MS for one in found] == [3000 * n for n in range(1, 9)]
+    assert [one.watts for one in found] == [(50.0,)] * 8
+    rates = [dict(zip(one.features, one.rates, strict=True)) for one in found]
+    assert {one["bpf_cpu_time_ms"] for one in rates} == {2500.0}
+
+
+def legacy_page(seconds: float, joules: float) -> str:
+    """What a Kepler 0.9 would show that has counted for longer: the same power, the same usage."""
+    labels = 'package="0",source="rapl-sysfs"'
+    return (
+        f'kepler_node_package_joules_total{{mode="dynamic",{labels}}} {9000 + 0.25 * joules}\n'
+        f'kepler_node_package_joules_total{{mode="idle",{labels}}} {9000 + 0.75 * joules}\n'
+        f'kepler_container_bpf_cpu_time_ms_total{{container_id="c"}} {7e6 + 1000 * seconds}\n'
+    )
+
+
+def test_a_release_that_changes_under_way_costs_intervals_and_makes_nothing_up() -> None:
+    mapper, found = KeplerMapper("n1"), list[Record]()
+    for n in range(24):
+        seconds, joules = 5.0 * n, 100.0 * n
+        is_legacy = n // 6 % 2 == 1
+        page = (
+            legacy_page(seconds, joules)
+            if is_legacy
+            else Scrape(seconds, joules, {1: seconds}).page()
+        )
+        families = read_exposition(page, "text/plain", SERIES).families
+        found += mapper.records(families, START_MS + round(seconds * 1000))
+    learned = joined(found)
+    assert len(learned) == 23 - 3  # all intervals but those in which it changed
+    for sample in learned:
+        rates = dict(zip(sample.features, sample.rates, strict=True))
+        assert sample.watts == pytest.approx((20.0,))
+        assert rates["bpf_cpu_time_ms"] == pytest.approx(1000.0)
 
 
 def test_the_groups_of_current_kepler_are_learned() -> None:

@@ -148,6 +148,71 @@ def test_what_was_known_of_a_machine_stays_known() -> None:
     assert usage(page + older, mapper).machine == MachineSpec(processor="ice_lake")
 
 
+CURRENT = (
+    'kepler_node_cpu_active_joules_total{zone="package"} 5\n'
+    'kepler_node_cpu_idle_joules_total{zone="package"} 7\n'
+    'kepler_node_cpu_usage_ratio{node_name="n"} 0.5\n'
+    'kepler_process_cpu_seconds_total{pid="1"} 1.5\n'
+    'kepler_node_cpu_info{core_id="0",model_name="Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz",'
+    'physical_id="0",processor="0",vendor_id="GenuineIntel"} 1\n'
+)
+LEGACY = (
+    'kepler_node_package_joules_total{mode="dynamic",package="0",source="rapl-sysfs"} 5\n'
+    'kepler_container_bpf_cpu_time_ms_total{container_id="a"} 5\n'
+    'kepler_node_info{cpu_architecture="Broadwell"} 1\n'
+)
+
+
+@pytest.mark.parametrize("page", [CURRENT, LEGACY])
+def test_series_without_labels_change_nothing(page: str) -> None:
+    """And where none has any, there is nothing to learn from."""
+    names = {line.partition("{")[0] for line in page.splitlines()} - {"kepler_node_cpu_usage_ratio"}
+    bare = "".join(f"{name} 3\n{name}{{}} 4\n" for name in sorted(names))
+    for beside in (page + bare, bare + page):
+        mapper, alone = KeplerMapper("n"), KeplerMapper("n")
+        assert mapped(beside, mapper) == mapped(page, alone)
+        # Nor what is known of the machine later.
+        assert mapped(bare, mapper) == []
+        later = page.replace(" 5\n", " 6\n")
+        assert mapped(later, mapper) == mapped(later, alone)
+
+
+RENEWED = (
+    'kepler_node_package_joules_total{{mode="dynamic",package="0",source="rapl-sysfs"}} {joules}\n'
+    'kepler_container_cpu_cycles_total{{container_id="a"}} {cycles}\n'
+    'kepler_node_cpu_scaling_frequency_hertz{{cpu="0"}} {hertz}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("joules", "cycles", "hertz", "renewed"),
+    [(5, 7, 9, False), (5, 7, 8, False), (6, 7, 9, True), (5, 8, 9, True)],
+)
+def test_a_page_on_which_no_counter_has_moved_is_none(
+    joules: int, cycles: int, hertz: int, renewed: bool
+) -> None:
+    mapper = KeplerMapper("n")
+    first = mapped(RENEWED.format(joules=5, cycles=7, hertz=9), mapper)
+    assert (len(first), mapper.renewed) == (2, True)
+    second = mapped(RENEWED.format(joules=joules, cycles=cycles, hertz=hertz), mapper)
+    assert (len(second), mapper.renewed) == ((2, True) if renewed else (0, False))
+    third = mapped(RENEWED.format(joules=9, cycles=9, hertz=9), mapper)
+    assert (len(third), mapper.renewed) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        'kepler_container_cpu_cycles_total{container_id="a"} 1\n',
+        'kepler_platform_watts{source="redfish",source_type="PowerSupply"} 195\n',
+    ],
+)
+def test_without_energy_what_stands_still_may_be_true(page: str) -> None:
+    mapper = KeplerMapper("n")
+    assert mapped(page, mapper) == mapped(page, mapper) != []
+    assert mapper.renewed
+
+
 def test_the_name_of_the_node() -> None:
     target, own = {"instance": "10.0.0.7:9102"}, {"exported_instance": "n1"}
     assert node_named_in([target, {**target, **own}]) == "n1"

@@ -146,6 +146,27 @@ def test_an_exporter_that_replaces_another_is_the_one_that_counts() -> None:
     assert [record.at for record in usages(records)] == [3000, 6000, 9000, 12000]
 
 
+def test_a_point_that_says_what_the_last_one_said_is_no_scrape() -> None:
+    answer = recorded("kepler_0_7_12.txt", [3, 6, 9], **TARGET)
+    for series in answer.values():
+        for each in series:
+            each["values"] = [[t + n, value] for t, value in each["values"] for n in range(3)]
+    records = read(PrometheusJsonSource(answer))
+    assert [record.at for record in usages(records)] == [3000, 6000, 9000]
+    assert {record.at for record in powers(records)} == {3000, 6000, 9000}
+
+
+def test_of_two_exporters_of_one_node_the_older_does_not_speak_up_in_between() -> None:
+    older = recorded("kepler_0_7_12.txt", [3, 6, 9, 12], **TARGET)
+    newer = recorded("kepler_0_11.txt", [6, 9, 12], **{**TARGET, "pod": "kepler-new"})
+    for series in newer.values():
+        for each in series:
+            each["values"][1][1] = each["values"][0][1]
+    records = read(PrometheusJsonSource(together(older, newer)))
+    kinds = [(record.at, record.workloads.kind[0]) for record in usages(records)]
+    assert kinds == [(3000, "container"), (6000, "process"), (12000, "process")]
+
+
 def test_a_pair_that_scrapes_the_same_exporter_counts_once() -> None:
     one = recorded("kepler_0_11.txt", [3, 6], **TARGET, prometheus_replica="a")
     two = recorded("kepler_0_11.txt", [3, 6], **TARGET, prometheus_replica="b")
@@ -269,6 +290,7 @@ def test_the_recording_of_an_idle_machine(caplog: pytest.LogCaptureFixture) -> N
     assert (source.skipped, caplog.records) == (0, [])
     answer = json.loads(IDLE.read_text())
     seconds = sorted({t for t, _ in answer["kepler_node_info"][0]["values"]})
+    del seconds[-1]  # the answer's end, at which the last scrape is said a second time
     found = usages(records)
     assert [record.at for record in found] == [t * 1000 for t in seconds]
     assert {record.node for record in records} == {"kind-fms-control-plane"}
@@ -288,7 +310,7 @@ def test_the_recording_of_an_idle_machine(caplog: pytest.LogCaptureFixture) -> N
     for name, origin, count in (("package", "rapl-sysfs", 2), ("platform", "acpi", 1)):
         expected: dict[int, float] = defaultdict(float)
         for series in answer[f"kepler_node_{name}_joules_total"]:
-            for t, value in series["values"]:
+            for t, value in series["values"][:-1]:
                 expected[t * 1000] += float(value)
         measured = {}
         for power in powers(records):
