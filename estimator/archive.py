@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,25 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.errors import DamagedError
+from estimator.zips import open_zip
 
 MOST_BYTES: Final = 64 << 20
 """What the members of one zip may say that they hold; more is refused before it is read."""
-MOST_MEMBERS: Final = 10_000
 
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_ENCRYPTED: Final = 1
-_UNREADABLE: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
 _NPY: Final = b"\x93NUMPY\x01\x00"
 _HEADER: Final = re.compile(
     r"\{'descr': (?P<dtype>.+), 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]*)\), \} *\n"
@@ -54,39 +39,11 @@ def pack(members: Mapping[str, bytes]) -> bytes:
 
 def unpack(data: bytes) -> dict[str, bytes]:
     """The members by name; ``DamagedError`` for paths, doubles, bombs, and what is no zip."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            _check(members)
-            return {member.filename: _read(archive, member) for member in members}
-    except _UNREADABLE as error:
-        raise DamagedError(f"not a zip that can be read: {error}") from error
-
-
-def _check(members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MOST_MEMBERS:
-        raise DamagedError(f"members are {len(members)}: at most {MOST_MEMBERS}")
-    total = sum(member.file_size for member in members)
-    if total > MOST_BYTES:
-        raise DamagedError(f"members hold {total} bytes: at most {MOST_BYTES}")
-    seen = set()
-    for member in members:
-        name = member.orig_filename
-        if not _NAME.fullmatch(name):
-            raise DamagedError(f"member {name!r}: a plain file name is needed")
-        if name in seen:
-            raise DamagedError(f"member {name!r} is there twice")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DamagedError(f"member {name!r}: compression {member.compress_type} is unknown")
-        if member.flag_bits & _ENCRYPTED:
-            raise DamagedError(f"member {name!r} is encrypted")
-        seen.add(name)
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    # With a size, no more than that is ever decompressed, whatever the member really holds.
-    with archive.open(member) as stream:
-        return stream.read(member.file_size + 1)
+    with open_zip(io.BytesIO(data)) as members:
+        total = sum(member.size for member in members)
+        if total > MOST_BYTES:
+            raise DamagedError(f"members hold {total} bytes: at most {MOST_BYTES}")
+        return {member.name: member.read() for member in members}
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

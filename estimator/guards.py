@@ -131,7 +131,7 @@ class Idle:
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self._remembered = state["remembered"]
-        self._outdated = state.get("outdated", False)
+        self._outdated = state["outdated"]
 
 
 class NoIdle(Idle):

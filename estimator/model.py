@@ -1,4 +1,4 @@
-"""A model that learns: experts, guards, weights and scores of one model key."""
+"""A model that learns: the experts and guards of one model key."""
 
 from __future__ import annotations
 
@@ -7,35 +7,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from estimator.arrays import Floats, State, copied
+from estimator.arrays import Floats, State
+from estimator.assessment import Assessment
 from estimator.batch import Batch, Round
 from estimator.chunks import Chunks
-from estimator.drift import Detection, Drift
 from estimator.frozen import FrozenModel
 from estimator.guards import Guards, Idle, NoIdle
 from estimator.isolation.lowest import Lowest
 from estimator.kepler_curves import Curve
 from estimator.lessons import Lesson
 from estimator.prior import Prior, Reach
-from estimator.questions import Question, Questions
-from estimator.recent_samples import RecentSamples
 from estimator.regressors.banks import BankMaker, Banks, Taught
-from estimator.scoring import Scores, next_errors
-from estimator.snapshots import Snapshots
-from estimator.strangers import Stranger, StrangerScores
-from estimator.vocabulary import GAUGE_FEATURES, HORIZONS
-from estimator.weighing import Weighing, weights_of
-
-RECENT_SECONDS: Final = 600.0
-"""Half-life of the errors that are called recent."""
-RIPE_SAMPLES: Final = 50
-"""What a model says before it has learned so many is no measure of it."""
+from estimator.vocabulary import GAUGE_FEATURES
 
 _UNWEIGHED: Final = np.empty((0, 0, 0))
 
 
 class PowerModel:
-    """Learns watts of ``components`` from rates of ``features``, and knows how wrong it is.
+    """Learns watts of ``components`` from rates of ``features``.
+
+    How wrong it is, its ``assessment`` knows, by which its experts are weighed.
 
     Samples come in rounds: at most one of each node, so that a model of one node is scored on
     every sample before it learns it, and a model of thousands learns them together.
@@ -60,12 +51,7 @@ class PowerModel:
         if above_idle:
             self._guards.floor, self._idle = np.zeros(count), NoIdle(count, usage)
         self.lowest = Lowest(count)
-        self._weighing = Weighing(len(self._banks.experts), count)
-        self._snapshots = [Snapshots(horizon) for horizon in HORIZONS[1:]]
-        self.total = Scores(len(HORIZONS), count)
-        self.recent = Scores(len(HORIZONS), count, RECENT_SECONDS)
-        self.noted = RecentSamples(len(self.features), count)
-        self.drift, self.strangers = Drift(count), StrangerScores(count)
+        self.assessment = Assessment(len(self.features), len(self._banks.experts), count)
         self.samples, self.clipped, self.outliers = 0, 0, 0
         self._doubted = False
         self.since: int | None = None
@@ -122,17 +108,6 @@ class PowerModel:
         self._doubted = False
         return self._learn(rounds, complete)
 
-    def score_strangers(
-        self, kind: Stranger, asked: FrozenModel, rows: Floats, watts: Floats, at: int
-    ) -> Floats:
-        """Score against watts [K, C] what the model, as it was when ``asked``, says of rows [K, F].
-
-        They are of nodes that are not to be learned from. Returns what was said, [K, C].
-        """
-        estimated = asked.predict_many(rows)
-        self.strangers.update(kind, estimated, watts, at / 1000)
-        return estimated
-
     def _learn_checked(self, one: Round, complete: bool) -> Lesson:
         """Learn a round, but for rows that nobody would believe; see `Guards.beyond_belief`."""
         asked = self._current
@@ -160,28 +135,18 @@ class PowerModel:
         batch = Batch(rounds)
         mark = self._mark() if len(rounds) > 1 else None
         taught = self._banks.learn_rounds(batch, taught)
-        before, seen = self._current, self._guards.seen
+        seen = self._guards.seen
         models = self._freeze_rounds(batch, taught)
-        asked = self._ask(batch, before, models)
+        judged = self.assessment.judge(batch, self._current, models)
         drift, lessons = None, [Lesson(None, None)]
-        if not asked:  # The very first round.
-            models[0].weights = self._weighing.weights()
-        else:
-            questions = Questions(batch, asked)
-            estimated = self._weigh(batch, questions, models)
-            terms = self.total.terms(estimated, questions.watts)
-            sums = questions.sums(terms, len(HORIZONS))
-            now = [question.model for question in asked if not question.horizon]
-            drift = self._drift_in(batch, now, next_errors(sums))
+        if judged is not None:
+            drift = judged.drift
             if drift is not None and mark is not None and drift[0] + 1 < len(rounds):
                 self._rewind(mark)
                 return self._learn_in_two(rounds, complete, taught, drift[0] + 1)
-            self._note(batch, questions, estimated)
-            self.recent.follow(self.total)
-            for scores in (self.total, self.recent):
-                scores.add_rounds(sums, [at / 1000 for at in batch.at])
-            said = questions.next_samples(batch, estimated, complete=complete)
-            lessons = [Lesson(*pair) for pair in zip(said, now, strict=True)]
+            self.assessment.count(batch, judged, self.samples)
+            said = judged.questions.next_samples(batch, judged.estimated, complete=complete)
+            lessons = [Lesson(*pair) for pair in zip(said, judged.now, strict=True)]
         self._clip(batch, seen)
         self.lowest.observe(batch.watts)
         self.samples += batch.starts[-1]
@@ -209,19 +174,14 @@ class PowerModel:
         return {
             "guards": self._guards.state(),
             "idle": self._idle.state(),
-            "weighing": copied(self._weighing.state()),
-            "drift": self.drift.state(),
-            "snapshots": [snapshots.mark() for snapshots in self._snapshots],
+            "assessment": self.assessment.mark(),
             "banks": self._banks.mark(),
         }
 
     def _rewind(self, mark: Mapping[str, Any]) -> None:
         self._guards.restore(mark["guards"])
         self._idle.restore(mark["idle"])
-        self._weighing.restore(mark["weighing"])
-        self.drift.restore(mark["drift"])
-        for snapshots, kept in zip(self._snapshots, mark["snapshots"], strict=True):
-            snapshots.rewind(kept)
+        self.assessment.rewind(mark["assessment"])
         self._banks.rewind(mark["banks"])
 
     def _forget(self) -> None:
@@ -243,55 +203,6 @@ class PowerModel:
             self._reach.widen(models, [self.samples + learned for learned in batch.starts[1:]])
         return models
 
-    def _weigh(self, batch: Batch, questions: Questions, models: list[FrozenModel]) -> Floats:
-        """Ask the models of then, and weigh the experts by how wrong they were: [R, C] watts."""
-        recent = np.empty((len(batch), *self._weighing.shape))
-        opinions = questions.opinions()
-        wrong = questions.means(np.abs(opinions - questions.watts[:, None]))
-        seconds = [at / 1000 for at in batch.at]
-        for number, (horizons, part) in enumerate(questions.by_round):
-            self._weighing.update(horizons, wrong[part], seconds[number])
-            recent[number] = self._weighing.recent()
-        for model, weights in zip(models, weights_of(recent), strict=True):
-            model.weights = weights
-        return questions.settled(opinions)
-
-    def _drift_in(
-        self, batch: Batch, asked: Sequence[FrozenModel], wrong: Floats
-    ) -> tuple[int, Detection] | None:
-        """The first drift that the rounds' errors [B, C] show, and the number of its round."""
-        for number, (model, watts) in enumerate(zip(asked, wrong.tolist(), strict=True)):
-            found = self.drift.observe(watts, model.ceiling.tolist(), batch.at[number])
-            if found is not None:
-                return number, found
-        return None
-
-    def _note(self, batch: Batch, questions: Questions, estimated: Floats) -> None:
-        """Remember some of what was said of the next samples, to judge versions by.
-
-        Of what is asked for the scores only: it is the same whoever else wants to know.
-        """
-        for number, part in enumerate(questions.next_parts):
-            if self.samples + batch.starts[number] >= RIPE_SAMPLES:
-                rows, watts = questions.rows[part], questions.watts[part]
-                self.noted.note(rows, estimated[part], watts, batch.at[number])
-
-    def _ask(
-        self, batch: Batch, before: FrozenModel | None, models: list[FrozenModel]
-    ) -> list[Question]:
-        """Which model is asked about which round, round by round, the nearest horizon first."""
-        asked = []
-        for number, model in enumerate(models):
-            if before is not None:
-                asked.append(Question(number, 0, before))
-            for horizon, snapshots in enumerate(self._snapshots, start=1):
-                old = snapshots.as_of(batch.at[number])
-                if old is not None:
-                    asked.append(Question(number, horizon, old))
-                snapshots.keep(model)
-            before = model
-        return asked
-
     def _clip(self, batch: Batch, seen: Floats) -> None:
         """Count the rows beyond the range [2, F] that had been seen before them."""
         if self._current is None:
@@ -307,7 +218,7 @@ class PowerModel:
         guards, idle = self._guards, self._idle.watts()
         frozen = FrozenModel(
             banks=self._banks.freeze(),
-            weights=self._weighing.weights(),
+            weights=self.assessment.weights(),
             idle=guards.floor if idle is None else idle,
             floor=guards.floor,
             ceiling=guards.ceiling,
@@ -364,11 +275,7 @@ class PowerModel:
         self._reach = self._reach or other._reach
         self._idle.absorb(other._idle)
         self.lowest.absorb(other.lowest)
-        self._weighing.absorb(other._weighing, share)
-        self.total.absorb(other.total)
-        self.recent.absorb(other.recent)
-        self.drift.absorb(other.drift)
-        self.strangers.absorb(other.strangers)
+        self.assessment.absorb(other.assessment, share)
         if other.since is not None:
             self.since = other.since if self.since is None else min(self.since, other.since)
         ours, theirs = self._current, other._current
@@ -377,26 +284,20 @@ class PowerModel:
 
     def state(self) -> State:
         """Everything that `restore` needs to go on, bit for bit; valid until the next round."""
-        return self._state(self._snapshots)
+        return self._state(past=True)
 
     def present(self) -> State:
         """A state without the past: all that `merged` needs of others, and much smaller."""
-        return self._state([Snapshots(horizon) for horizon in HORIZONS[1:]])
+        return self._state(past=False)
 
-    def _state(self, past: Sequence[Snapshots]) -> State:
+    def _state(self, *, past: bool) -> State:
         chunks = Chunks()
         return {
             "banks": self._banks.state(chunks),
             "guards": self._guards.state(),
             "idle": self._idle.state(),
             "lowest": self.lowest.state(),
-            "weighing": self._weighing.state(),
-            "snapshots": [snapshots.state(chunks) for snapshots in past],
-            "total": self.total.state(),
-            "recent": self.recent.state(),
-            "noted": self.noted.state(),
-            "drift": self.drift.state(),
-            "strangers": self.strangers.state(),
+            **self.assessment.state(chunks, past=past),
             "samples": self.samples,
             "clipped": self.clipped,
             "outliers": self.outliers,
@@ -413,18 +314,8 @@ class PowerModel:
         self._banks.restore(state["banks"], chunks)
         self._guards.restore(state["guards"])
         self._idle.restore(state["idle"])
-        if "lowest" in state:
-            self.lowest.restore(state["lowest"])
-        self._weighing.restore(state["weighing"])
-        for snapshots, kept in zip(self._snapshots, state["snapshots"], strict=True):
-            snapshots.restore(kept, chunks)
-        self.total.restore(state["total"])
-        self.recent.restore(state["recent"])
-        if "noted" in state:  # Checkpoints of before have none.
-            self.noted.restore(state["noted"])
-        if "drift" in state:  # Checkpoints of before have neither.
-            self.drift.restore(state["drift"])
-            self.strangers.restore(state["strangers"])
+        self.lowest.restore(state["lowest"])
+        self.assessment.restore(state, chunks)
         self.samples, self.clipped = state["samples"], state["clipped"]
         self.outliers, self._doubted = state["outliers"], state["doubted"]
         self.since = state["since"]

@@ -8,10 +8,15 @@ other features than these.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from estimator.choice import MORE_IS_BETTER
+import numpy as np
+
+from estimator.arrays import Floats
+from estimator.choice import MORE_IS_BETTER, Entry
 from estimator.errors import RequestError
+from estimator.similarity import Mask
 
 _SHOWN: Final = 80
 
@@ -47,6 +52,33 @@ def parse_filter(text: str) -> Filter:
             threshold = _threshold(part, wanted)
             at_most[attribute] = min(threshold, at_most.get(attribute, threshold))
     return Filter(at_most, at_least, features)
+
+
+class Filterable:
+    """N models with their error measures, which are columns here: many are filtered at once."""
+
+    def __init__(self, scored: Sequence[tuple[Entry, Mapping[str, float]]]) -> None:
+        self.entries = [entry for entry, _ in scored]
+        self._features = [frozenset(entry.manifest.features) for entry in self.entries]
+        # What a model does not have is NaN, and never compares.
+        self._unknown = np.full(len(scored), np.nan)
+        self._errors: dict[str, Floats] = {}
+        for row, (_, errors) in enumerate(scored):
+            for measure, value in errors.items():
+                if measure not in self._errors:
+                    self._errors[measure] = self._unknown.copy()
+                self._errors[measure][row] = value
+
+    def passing(self, wanted: Filter) -> Mask:
+        """Which models are as the filter wants them: [N]."""
+        passes = np.ones(len(self.entries), np.bool_)
+        if wanted.features is not None:
+            passes &= [features <= wanted.features for features in self._features]
+        for measure, threshold in wanted.at_most.items():
+            passes &= self._errors.get(measure, self._unknown) <= threshold
+        for measure, threshold in wanted.at_least.items():
+            passes &= self._errors.get(measure, self._unknown) >= threshold
+        return passes
 
 
 def _threshold(part: str, wanted: str) -> float:

@@ -18,14 +18,16 @@ from estimator.download import download
 from estimator.errors import DamagedError, MisuseError, SourceUnavailableError
 from estimator.pipeline_folder import MOST_FILE_BYTES, MOST_FILES, folder_files
 from estimator.pipelines import PICKLED, Files
+from estimator.zips import open_zip
 
 MOST_BYTES: Final = 64 << 20
 """What an archive, packed and unpacked, may hold of what is read."""
 _READ: Final = re.compile(r".+\.json")
+_ANY: Final = re.compile(r".*", re.DOTALL)
 # A gzip that ends within its head makes tarfile raise TypeError.
 _UNREADABLE: Final = (
     TypeError,
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
+    *(tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
     *(EOFError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError),
 )
 
@@ -69,8 +71,8 @@ class _Unpacked:
         self.files: dict[str, Callable[[], bytes]] = {}
         self._held = 0
 
-    def add(self, name: str, size: int, read: Callable[[int], bytes]) -> None:
-        """Take a member in; what is no JSON is only known by its name."""
+    def add(self, name: str, size: int, read: Callable[[], bytes]) -> None:
+        """Take a member in, of which no more than its size is read, and if it is JSON."""
         parts = name.split("/")
         if name.startswith("/") or "\\" in name or ":" in parts[0] or {"", ".", ".."} & {*parts}:
             raise DamagedError(f"member {name[:200]!r}: a path within the archive is needed")
@@ -87,8 +89,7 @@ class _Unpacked:
                 f"member {name[:200]!r} has {size} bytes: at most {MOST_FILE_BYTES}, and"
                 f" {MOST_BYTES} for all together"
             )
-        # Never more than it says, whatever it really holds.
-        content = read(size)
+        content = read()
         self.files[name] = lambda: content
 
 
@@ -98,16 +99,9 @@ def _no_json() -> bytes:
 
 def _zip_files(data: bytes) -> Files:
     unpacked = _Unpacked()
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for member in archive.infolist():
-            if member.is_dir():
-                continue
-
-            def read(size: int, member: zipfile.ZipInfo = member) -> bytes:
-                with archive.open(member) as stream:
-                    return stream.read(size)
-
-            unpacked.add(member.orig_filename.removeprefix("./"), member.file_size, read)
+    with open_zip(io.BytesIO(data), MOST_FILES, names=_ANY) as members:
+        for member in members:
+            unpacked.add(member.name.removeprefix("./"), member.size, member.read)
     return unpacked.files
 
 
@@ -128,9 +122,9 @@ def _tar_files(data: bytes) -> Files:
             if not member.isreg():
                 raise DamagedError(f"member {member.name[:200]!r}: a plain file is needed")
 
-            def read(size: int, member: tarfile.TarInfo = member) -> bytes:
+            def read(member: tarfile.TarInfo = member) -> bytes:
                 stream = archive.extractfile(member)
-                return b"" if stream is None else stream.read(size)
+                return b"" if stream is None else stream.read(member.size)
 
             unpacked.add(member.name.removeprefix("./"), member.size, read)
     return unpacked.files

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from estimator.artifact import Artifact, decode
-from estimator.errors import DamagedError, MisuseError, NotFoundError, StoreError
+from estimator.errors import (
+    DamagedError,
+    MisuseError,
+    NotFoundError,
+    SourceUnavailableError,
+    StoreError,
+)
+from estimator.http_get import Answer, Bounds, get
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.model_store import SCHEMA, ModelIndex, Version
@@ -23,9 +29,7 @@ MOST_SECONDS: Final = 30.0
 """For a whole answer."""
 MOST_BYTES: Final = 64 << 20
 
-_PIECE: Final = 256 << 10
 _OK, _NOT_MODIFIED, _NOT_FOUND = 200, 304, 404
-_UNREADABLE: Final = (OSError, http.client.HTTPException, ValueError)
 
 
 class RemoteVersion(msgspec.Struct, frozen=True):
@@ -62,11 +66,7 @@ class RemoteModels:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         """``MisuseError`` for what is no http or https URL."""
-        parts = _split(url)
-        self._url = url.rstrip("/")
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname or "", parts.port
-        self._prefix = parts.path.rstrip("/")
+        self._url = _checked(url).rstrip("/")
         self._clock = clock
         self._tag: str | None = None
         self._indexes: dict[str, ModelIndex] = {}
@@ -75,18 +75,19 @@ class RemoteModels:
 
     def indexes(self) -> dict[str, ModelIndex]:
         """The index of every model by slug; asked with the last answer's tag."""
-        status, tag, body = self._get("/models", self._tag)
-        if status == _NOT_MODIFIED and self._tag is not None:
+        known = {} if self._tag is None else {"If-None-Match": self._tag}
+        answer = self._get("/models", known)
+        if answer.status == _NOT_MODIFIED and self._tag is not None:
             return self._indexes
-        if status != _OK:
-            raise StoreError(f"{self._url}/models answers {status}")
+        if answer.status != _OK:
+            raise StoreError(f"{self._url}/models answers {answer.status}")
         try:
-            listed = msgspec.json.decode(body, type=list[RemoteModel])
+            listed = msgspec.json.decode(answer.body, type=list[RemoteModel])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{self._url}/models is no list of models: {error}") from error
         self._numbers = {model.key.node_type: model.number for model in listed}
         self._indexes = {model.key.slug: _index(model) for model in listed}
-        self._tag = tag
+        self._tag = answer.headers["ETag"]
         return self._indexes
 
     def artifact(self, digest: str) -> Artifact:
@@ -100,50 +101,30 @@ class RemoteModels:
     def artifact_bytes(self, digest: str) -> bytes:
         """Its bytes, of which the digest has been checked."""
         where = f"/artifacts/{digest}"
-        status, _, body = self._get(where, None)
-        if status == _NOT_FOUND:
+        answer = self._get(where)
+        if answer.status == _NOT_FOUND:
             raise NotFoundError(f"{self._url}{where} is not there")
-        if status != _OK:
-            raise StoreError(f"{self._url}{where} answers {status}")
-        found = hashlib.sha256(body).hexdigest()
+        if answer.status != _OK:
+            raise StoreError(f"{self._url}{where} answers {answer.status}")
+        found = hashlib.sha256(answer.body).hexdigest()
         if found != digest:
             raise DamagedError(f"{self._url}{where} has digest {found}")
-        return body
+        return answer.body
 
     def number(self, node_type: MachineSpec | str) -> int:
         """The node type's number for Kepler, as the server lists it; 0 if it does not."""
         name = node_type.node_type if isinstance(node_type, MachineSpec) else node_type
         return self._numbers.get(name, 0)
 
-    def _get(self, path: str, tag: str | None) -> tuple[int, str | None, bytes]:
-        """Status, ETag and body."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "wattstream-estimator"}
-        if tag is not None:
-            headers["If-None-Match"] = tag
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=TIMEOUT_SECONDS)
+    def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        bounds = Bounds(MOST_BYTES, TIMEOUT_SECONDS, MOST_SECONDS)
         try:
-            connection.request("GET", self._prefix + path, headers=headers)
-            response = connection.getresponse()
-            return response.status, response.getheader("ETag"), self._read(response)
-        except _UNREADABLE as error:
-            raise StoreError(f"{self._url}{path}: {_reason(error)}") from error
-        finally:
-            connection.close()
-
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
-        until = self._clock() + MOST_SECONDS
-        body = bytearray()
-        while piece := response.read(_PIECE):
-            body += piece
-            if len(body) > MOST_BYTES:
-                raise ValueError(f"more than {MOST_BYTES} bytes")
-            if self._clock() > until:
-                raise ValueError(f"not read whole within {MOST_SECONDS:g} s")
-        return bytes(body)
+            return get(self._url + path, bounds, headers, clock=self._clock)
+        except (SourceUnavailableError, DamagedError) as error:
+            raise StoreError(str(error)) from error
 
 
-def _split(url: str) -> SplitResult:
+def _checked(url: str) -> str:
     parts = urlsplit(url)
     try:
         fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -151,7 +132,7 @@ def _split(url: str) -> SplitResult:
         fine = False
     if not fine or parts.query or parts.fragment or parts.username is not None:
         raise MisuseError(f"models is {url!r}: a URL such as http://host:8100 is needed")
-    return parts
+    return url
 
 
 def _index(model: RemoteModel) -> ModelIndex:
@@ -173,11 +154,3 @@ def _index(model: RemoteModel) -> ModelIndex:
         for one in listed
     ]
     return ModelIndex(SCHEMA, model.key, model.digest, versions)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT_SECONDS:g} s"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

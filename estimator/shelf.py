@@ -9,12 +9,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from msgspec import UnsetType
 
-from estimator.arrays import Floats
 from estimator.choice import Choice, Entry, Query, chosen_by
 from estimator.errors import NoModelError
 from estimator.kepler_curves import CURVE_TRAINERS, Curves
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
-from estimator.model_filter import Filter
+from estimator.model_filter import Filter, Filterable
 from estimator.similarity import Mask, Match, NodeTypeSearch
 
 LINEAR_TRAINER: Final = "SGDRegressorTrainer"
@@ -32,43 +31,30 @@ class _Group:
     """The N models with the same features, best first, and what is asked of them as columns."""
 
     def __init__(self, entries: Iterable[Entry], places: dict[str, int]) -> None:
-        scored = [(entry, chosen_by(entry.manifest)) for entry in entries]
         # Of models equally good always the same one, whatever their order in the store.
-        scored.sort(key=lambda pair: _rank(pair[0], pair[1]))
+        scored = [(entry, chosen_by(entry.manifest)) for entry in entries]
+        scored.sort(key=lambda pair: _rank(*pair))
         self.entries = [entry for entry, _ in scored]
-        self.ranks = [_rank(entry, errors) for entry, errors in scored]
+        self.ranks = [_rank(*pair) for pair in scored]
         self.transfer_ranks = [(entry.transfer_error, entry.tie) for entry in self.entries]
         self.features = frozenset(self.entries[0].manifest.features)
         self.numbers = np.array([entry.number for entry in self.entries])
         self.types = np.array([places[entry.manifest.key.node_type] for entry in self.entries])
         self._has_lines = np.array([_has_lines(entry) for entry in self.entries])
-        self._errors: dict[str, Floats] = {}
-        for row, (_, errors) in enumerate(scored):
-            for measure, value in errors.items():
-                if measure not in self._errors:
-                    self._errors[measure] = np.full(len(scored), np.nan)
-                self._errors[measure][row] = value
-        self._unknown = np.full(len(scored), np.nan)
+        self._filterable = Filterable(scored)
 
     def fitting(self, query: Query, wanted: Filter) -> Mask:
         """Which models have lines or curves, if these are asked for, and pass the filter: [N]."""
-        fits = np.ones(len(self.entries), np.bool_)
+        fits = self._filterable.passing(wanted)
         if query.weight and query.trainer_name in CURVE_TRAINERS:
             # Kepler applies a curve to the first feature of its list, whatever that is.
-            fits = np.array([_has_curves(entry, query) for entry in self.entries])
+            fits &= [_has_curves(entry, query) for entry in self.entries]
         elif query.weight:
-            fits = self._has_lines.copy()
+            fits &= self._has_lines
         if query.trainer_name and not query.weight:
             fits &= [_is_of(entry, query.trainer_name) for entry in self.entries]
         if query.pipeline:
             fits &= [entry.pipeline == query.pipeline for entry in self.entries]
-        if wanted.features is not None and not self.features <= wanted.features:
-            fits[:] = False
-        # What a model does not have is NaN here, and never compares.
-        for measure, threshold in wanted.at_most.items():
-            fits &= self._errors.get(measure, self._unknown) <= threshold
-        for measure, threshold in wanted.at_least.items():
-            fits &= self._errors.get(measure, self._unknown) >= threshold
         return fits
 
 

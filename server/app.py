@@ -10,7 +10,6 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 
 from estimator.catalog import Catalog
 from estimator.counts import Counts
@@ -19,12 +18,11 @@ from estimator.refresher import Refresher
 from server.artifact_bytes import ArtifactBytes
 from server.best_models import BestModels
 from server.describing import OpenApi
-from server.errors import exception_handlers
+from server.guarded import guarded
 from server.health import HealthApi
-from server.http_metrics import CountRequests, HttpMetrics
+from server.http_metrics import HttpMetrics
 from server.kepler_api import KeplerApi
 from server.last_status import KEPT_SECONDS, LastStatus
-from server.limits import Limits
 from server.live import Live
 from server.live_api import LiveApi
 from server.metrics import MetricsApi, WattstreamCollector
@@ -32,7 +30,6 @@ from server.models_api import ModelsApi
 from server.openapi import description
 from server.overview import OverviewApi
 from server.page import Page
-from server.security import SecurityHeaders
 from server.status import ServerAlone, StatusProvider
 from server.token import BearerToken
 from server.version_events import VersionEvents
@@ -90,17 +87,4 @@ def make_app(
         finally:
             await run_in_threadpool(refresher.stop)
 
-    routes = [route for part in parts for route in part.routes()]
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(CountRequests, metrics=http_metrics, routes=routes),
-            Middleware(SecurityHeaders),
-            Middleware(Limits, ENDLESS),
-        ],
-        exception_handlers=exception_handlers(),
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False  # It would send clients where their Host header says.
-    app.state.stopping = stopping
-    return app
+    return guarded(parts, http_metrics, stopping, lifespan, ENDLESS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from estimator.catalog import Catalog, Entry
 from estimator.choice import chosen_by
 from estimator.errors import RequestError
-from estimator.model_filter import Filter, parse_filter
+from estimator.model_filter import Filterable, parse_filter
 from estimator.shelf import OWN_TRAINER
 from estimator.vocabulary import (
     FEATURE_GROUPS,
@@ -23,7 +23,7 @@ from estimator.vocabulary import (
     canonical_source,
 )
 
-Ranked = Mapping[tuple[str, str, str], Sequence[Entry]]
+Ranked = Mapping[tuple[str, str, str], Filterable]
 """Energy source, output type and feature group to the models of all machines, best first."""
 
 
@@ -75,26 +75,16 @@ class _Wanted:
         for output_type in self.output_types:
             best[output_type] = {}
             for group in self.groups:
-                among = ranked.get((self.source, output_type, group), ())
-                found = next(filter(self._fits, among), None)
+                among = ranked.get((self.source, output_type, group))
+                found = self._first(among) if among is not None else None
                 if found is not None:
                     best[output_type][group] = f"{_trainer(found)}_{found.number}"
         return best
 
-    def _fits(self, entry: Entry) -> bool:
-        if self.number > 0 and entry.number != self.number:
-            return False
-        return _passes(entry, self.filter)
-
-
-def _passes(entry: Entry, wanted: Filter) -> bool:
-    """Whether the model is as the filter wants it; a measure that it does not have rejects it."""
-    errors = chosen_by(entry.manifest)
-    return (
-        all(errors.get(name, math.inf) <= most for name, most in wanted.at_most.items())
-        and all(errors.get(name, -math.inf) >= least for name, least in wanted.at_least.items())
-        and (wanted.features is None or wanted.features.issuperset(entry.manifest.features))
-    )
+    def _first(self, among: Filterable) -> Entry | None:
+        passing = np.flatnonzero(among.passing(self.filter)).tolist()
+        entries = (among.entries[place] for place in passing)
+        return next((one for one in entries if self.number in (-1, 0, one.number)), None)
 
 
 def _trainer(entry: Entry) -> str:
@@ -108,7 +98,10 @@ def _rank(entries: Sequence[Entry]) -> Ranked:
         key = entry.manifest.key
         place = canonical_source(key.source), key.output_type, key.feature_group
         ranked.setdefault(place, []).append(entry)
-    return ranked
+    return {
+        place: Filterable([(entry, chosen_by(entry.manifest)) for entry in found])
+        for place, found in ranked.items()
+    }
 
 
 def _chosen(name: str, given: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:

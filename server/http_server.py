@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 from threading import Event, Thread
-from types import TracebackType
 from typing import Final, Self
 
 import uvicorn
@@ -68,12 +67,7 @@ class HttpServer:
             raise self._not_started()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def run(self) -> None:

@@ -20,9 +20,9 @@ _RETRY: Final = {"retry-after": "1"}
 class Limits:
     """Middleware: 503 with Retry-After for what is too much; what takes too long is ended.
 
-    ``endless`` are the paths of streams, which have bounds of their own. A body that does not come
-    is answered 408, an answer that is not made in time 503, and a client that does not read its
-    answer loses the connection.
+    ``endless`` are the paths of what has bounds of its own, as streams have. A body that does not
+    come is answered 408, an answer that is not made in time 503, and a client that does not read
+    its answer loses the connection.
     """
 
     def __init__(

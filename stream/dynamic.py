@@ -62,7 +62,9 @@ def isolated(
 
 def _error(model: PowerModel) -> float:
     """The recent MAE of the next sample, of the worst component; infinite without one."""
-    errors = [model.recent.errors(0, number).mae for number in range(len(model.components))]
+    errors = [
+        model.assessment.recent.errors(0, number).mae for number in range(len(model.components))
+    ]
     return math.inf if any(math.isnan(error) for error in errors) else max(errors)
 
 

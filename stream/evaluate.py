@@ -96,9 +96,9 @@ def errors_of(model: PowerModel) -> dict[str, Mapping[str, Any]]:
 
 
 def _component(model: PowerModel, number: int) -> dict[str, Any]:
-    errors = as_json(model.total.errors(0, number))
+    errors = as_json(model.assessment.total.errors(0, number))
     served = {
-        str(horizon): {"mae": as_json(model.total.errors(place, number))["mae"]}
+        str(horizon): {"mae": as_json(model.assessment.total.errors(place, number))["mae"]}
         for place, horizon in enumerate(HORIZONS)
         if horizon
     }

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 
 from estimator.arrays import Floats
 from estimator.artifact import Artifact
+from estimator.assessment import RIPE_SAMPLES
 from estimator.comparison import FEWEST, Comparison, compare, served
 from estimator.errors import DamagedError, NotFoundError
 from estimator.frozen import FrozenModel
-from estimator.model import RIPE_SAMPLES
 from estimator.model_index import PASS, SHORT, Decision, ModelIndex, Version
 from estimator.model_store import ModelStore
 from estimator.recent_samples import Samples

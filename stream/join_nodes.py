@@ -94,7 +94,7 @@ def _restored_interval(state: State) -> Interval:
         state["rates"],
         None if before is None else restore_reading(before),
         None if after is None else restore_reading(after),
-        state.get("background"),
+        state["background"],
     )
 
 

@@ -149,7 +149,7 @@ class Learner:
 
     def drifts(self) -> list[tuple[ModelKey, Drift]]:
         """How often each model has drifted, and when last. Any thread may ask."""
-        return [(key, model.drift) for key, model in list(self._models.items())]
+        return [(key, model.assessment.drift) for key, model in list(self._models.items())]
 
     def guarded(self) -> list[tuple[ModelKey, int, int]]:
         """How many rows of each model were clipped, and how many were outliers. Any thread may."""
@@ -253,7 +253,9 @@ class Learner:
                 asked = lessons[0].asked if lessons else model.current
                 estimated = None
                 if asked is not None:
-                    estimated = model.score_strangers(over.stranger, asked, rows, watts, at)
+                    estimated = model.assessment.score_strangers(
+                        over.stranger, asked, rows, watts, at
+                    )
             if shown and self._observer is not None and estimated is not None:
                 self._observer(
                     Learned(over.key, model.components, over.nodes, at, estimated, watts, drift)
@@ -356,7 +358,7 @@ class Learner:
         }
         self._nodes = {
             (node_type, source): Nodes.restore(saved)
-            for node_type, source, saved in state.get("nodes", [])
+            for node_type, source, saved in state.get("nodes", [])  # `present` has none.
         }
         self.machines = {name: MachineSpec(**saved) for name, saved in state["machines"].items()}
         self._models, self._waiting = {}, {}
@@ -368,7 +370,7 @@ class Learner:
                     f"{', '.join(banks)}: name the same, or learn anew in another data folder"
                 )
             key = ModelKey(**saved["key"])
-            if key.output_type == DYN_POWER and state.get("isolates") != self._isolates:
+            if key.output_type == DYN_POWER and state["isolates"] != self._isolates:
                 continue  # It learned what is above another background: it begins anew.
             features = tuple(saved["features"])
             if self._pool.groups.get(key.feature_group, features) != features:

@@ -70,7 +70,9 @@ def _draw_errors(axes: Axes, course: Course, shown: list[int]) -> None:
     places = np.arange(len(HORIZONS))
     width = 0.8 / len(shown)
     for number, component in enumerate(shown):
-        errors = [course.model.total.errors(h, component).mae for h in range(len(HORIZONS))]
+        errors = [
+            course.model.assessment.total.errors(h, component).mae for h in range(len(HORIZONS))
+        ]
         axes.bar(places + number * width, errors, width, label=course.model.components[component])
     axes.set_xticks(places + width * (len(shown) - 1) / 2, _AGES, fontsize="small")
     axes.set(ylabel="mean absolute error, W", title="errors by the model's age")

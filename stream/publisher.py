@@ -35,10 +35,10 @@ def artifact_of(
         return None
     errors = {
         component: {
-            str(horizon): dict(as_json(model.recent.errors(place, number)))
+            str(horizon): dict(as_json(model.assessment.recent.errors(place, number)))
             for place, horizon in enumerate(HORIZONS)
         }
-        | model.strangers.errors(number)
+        | model.assessment.strangers.errors(number)
         for number, component in enumerate(model.components)
     }
     manifest = Manifest(
@@ -162,7 +162,7 @@ class Publisher:
             }
             artifact = artifact_of(key, machine, model, offsets)
             if artifact is not None:
-                noted = together([model.noted for model in models])
+                noted = together([model.assessment.noted for model in models])
                 made += self._put(artifact, noted)
                 above = dynamic_of(owners[0].learner.isolator, artifact, model, noted)
                 made += above is not None and self._put(*above)

@@ -66,8 +66,6 @@ def _restored_sample(state: State) -> Sample:
             "rates": np.asarray(state["rates"]),
             "components": tuple(state["components"]),
             "watts": tuple(state["watts"]),
-            "background": None
-            if state.get("background") is None
-            else np.asarray(state["background"]),
+            "background": None if state["background"] is None else np.asarray(state["background"]),
         }
     )

@@ -128,5 +128,5 @@ class Shard:
         self.positions = dict(state["positions"])
         self.counts = Counter(state["counts"])
         self.join.restore(state["join"])
-        self._clocks.restore(state.get("clocks", {}))
+        self._clocks.restore(state["clocks"])
         self.learner.restore(state["learner"])

@@ -24,13 +24,13 @@ from server.assembly import joined, log_of, make_worker, store_of
 from server.live import Live
 from stream.records import DEAD_TOPIC, USAGE_TOPIC
 from tests.estimator.artifacts import made_artifact
+from tests.kafka.broker import free_ports
 from tests.server.commands.inside import Run, runner
 from tests.server.commands.processes import (
     Command,
     answers,
     eventually,
     figures,
-    free_port,
     short_folder,
 )
 
@@ -165,7 +165,7 @@ class Learned:
 
 
 def test_up_answers_stops_and_goes_on(tmp_path: Path, short: Path) -> None:
-    port, path = free_port(), short / "s"
+    port, path = free_ports(1)[0], short / "s"
     url = f"http://127.0.0.1:{port}"
     with _up(tmp_path, port, path) as command:
         eventually(lambda: answers(f"{url}/readyz"))
@@ -239,7 +239,7 @@ def _assert_pages(url: str) -> None:
 
 
 def test_killed_in_the_middle_it_goes_on_by_itself(tmp_path: Path, short: Path) -> None:
-    port, path = free_port(), short / "s"
+    port, path = free_ports(1)[0], short / "s"
     url = f"http://127.0.0.1:{port}"
     with _up(tmp_path, port, path) as command:
         eventually(lambda: answers(f"{url}/readyz"))
@@ -261,7 +261,7 @@ def test_killed_in_the_middle_it_goes_on_by_itself(tmp_path: Path, short: Path) 
 
 
 def test_four_processes_share_a_data_folder(tmp_path: Path, short: Path, wattstream: Run) -> None:
-    port, paths = free_port(), (short / "one", short / "two")
+    port, paths = free_ports(1)[0], (short / "one", short / "two")
     data = ("--data", tmp_path / "data")
     looks = ("--refresh-interval", "0.5")
     with ExitStack() as running:

@@ -6,19 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 
 from estimator.settings import Settings
 from server.describing import OpenApi
-from server.errors import exception_handlers
+from server.guarded import guarded
 from server.health import HealthApi
-from server.http_metrics import CountRequests, HttpMetrics
+from server.http_metrics import HttpMetrics
 from server.last_status import LastStatus
 from server.metrics import MetricsApi
-from server.security import SecurityHeaders
 from server.status import ServerAlone
 from server.token import BearerToken
 from server.training.api import Check, TrainingApi
@@ -30,6 +29,9 @@ from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
 from server.writing import Writers
 from stream.pools import pool
+
+ENDLESS: Final = ("/train",)
+"""What may wait for a run, or for a large body: `Jobs` and `receive_body` bound it."""
 
 
 def make_trainer(settings: Settings, folder: Path) -> Starlette:
@@ -68,17 +70,6 @@ def make_trainer_app(
         try:
             yield
         finally:
-            await run_in_threadpool(jobs.__exit__, None, None, None)
+            await run_in_threadpool(jobs.__exit__)
 
-    routes = [route for part in parts for route in part.routes()]
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(CountRequests, metrics=http_metrics, routes=routes),
-            Middleware(SecurityHeaders),
-        ],
-        exception_handlers=exception_handlers(),
-        lifespan=lifespan,
-    )
-    app.state.stopping = stopping
-    return app
+    return guarded(parts, http_metrics, stopping, lifespan, ENDLESS)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Event, Thread
-from types import TracebackType
 from typing import Final, Literal, Self
 
 from estimator.errors import WattstreamError
@@ -144,12 +143,7 @@ class Jobs:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._changed:
             self._stopping = True
             for job in self._jobs.values():

@@ -16,6 +16,8 @@ from server.training.unpacking import take_out
 
 SILENT_SECONDS: Final = 30.0
 """A client that sends nothing for so long is hung up on."""
+SLOWEST: Final = 64 << 10
+"""So is one whose body comes at fewer bytes a second, after the first ``SILENT_SECONDS``."""
 _AT_ONCE: Final = 1 << 20
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _CLOSE: Final = {"connection": "close"}
@@ -49,16 +51,21 @@ async def receive_body(
 
 async def _pieces(request: Request, silent_seconds: float) -> AsyncIterator[bytes]:
     """The body in pieces that are worth a write each."""
-    piece, more = bytearray(), True
+    piece, more, size, now = bytearray(), True, 0, asyncio.get_running_loop().time
+    began = now()
     while more:
+        left = began + silent_seconds + size / SLOWEST - now()
         try:
-            message = await asyncio.wait_for(request.receive(), silent_seconds)
+            message = await asyncio.wait_for(request.receive(), min(silent_seconds, left))
         except TimeoutError:
-            sentence = f"nothing came for {silent_seconds:g} s, and the body has not ended"
+            sentence = (
+                f"{size} bytes have come in {now() - began:.1f} s, and the body has not ended"
+            )
             raise HTTPException(408, sentence, _CLOSE) from None
         if message["type"] != "http.request":
             raise ClientDisconnect
         piece += message.get("body", b"")
+        size += len(message.get("body", b""))
         more = message.get("more_body", False)
         if len(piece) >= _AT_ONCE or not more:
             yield bytes(piece)

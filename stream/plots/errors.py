@@ -26,7 +26,7 @@ def plot_errors(courses: Sequence[Course], title: str) -> Figure:
         places = np.arange(len(HORIZONS))
         width = 0.8 / max(1, len(shown))
         for number, component in enumerate(shown):
-            errors = [model.total.errors(h, component).mae for h in range(len(HORIZONS))]
+            errors = [model.assessment.total.errors(h, component).mae for h in range(len(HORIZONS))]
             bars = ax.bar(
                 places + number * width,
                 np.nan_to_num(errors),

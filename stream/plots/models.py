@@ -26,7 +26,7 @@ def plot_models(learned: Mapping[str, Mapping[ModelKey, PowerModel]], title: str
             for number, component in enumerate(model.components):
                 if model.ever_positive(number):
                     by_experts = errors.setdefault((key.node_type, key.source, component), {})
-                    mae = model.total.errors(0, number).mae
+                    mae = model.assessment.total.errors(0, number).mae
                     by_experts.setdefault(experts, {})[key.feature_group] = mae
     figure, axes = panels(len(errors), title)
     for ax, (place, by_experts) in zip(axes, sorted(errors.items()), strict=False):

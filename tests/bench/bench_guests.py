@@ -151,8 +151,8 @@ def table(kind: Kind, seconds: float, *, markdown: bool) -> None:
         model.learn_rounds(rounds_of(samples, features))
         for number, component in enumerate(samples[0].components):
             errors = [
-                model.total.errors(0, number).mape,
-                model.total.errors(OLD, number).mape,
+                model.assessment.total.errors(0, number).mape,
+                model.assessment.total.errors(OLD, number).mape,
                 asked(model, rounds_of(strangers, features), number),
                 *(asked(model, rounds_of(one, features), number) for one in others.values()),
                 *least(samples, number),

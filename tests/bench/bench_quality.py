@@ -82,7 +82,7 @@ class Opinions:
         self._sums: dict[int, Floats] = {}
         self._counts: dict[int, int] = {}
         self._model = model
-        update = model._weighing.update
+        update = model.assessment._weighing.update
 
         def watched(horizons: Sequence[int], wrong: Floats, at_seconds: float) -> None:
             for horizon, watts in zip(horizons, wrong, strict=True):
@@ -90,7 +90,7 @@ class Opinions:
                 self._counts[horizon] = self._counts.get(horizon, 0) + 1
             update(horizons, wrong, at_seconds)
 
-        model._weighing.update = watched  # type: ignore[method-assign]
+        model.assessment._weighing.update = watched  # type: ignore[method-assign]
 
     def mae(self, horizon: int) -> Floats:
         """By expert and component: [E, C]."""
@@ -114,7 +114,9 @@ def table(name: str, samples: Samples, features: Sequence[str], *, markdown: boo
         (expert, [opinions.mae(h)[e, c] for c in shown for h in range(len(HORIZONS))])
         for e, expert in enumerate(model.experts)
     ]
-    together = [model.total.errors(h, c).mae for c in shown for h in range(len(HORIZONS))]
+    together = [
+        model.assessment.total.errors(h, c).mae for c in shown for h in range(len(HORIZONS))
+    ]
     rows.append(("**all**" if markdown else "all", together))
     _print(f"{name}, {len(features)} features", heads, rows, markdown=markdown)
 

@@ -10,20 +10,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.compose.project import FILE, Service, services
 from tests.kafka import jars
 from tests.kafka.broker import Broker, free_ports
-from tests.server.commands.processes import MAIN, PATIENCE_SECONDS, answers
+from tests.server.commands.processes import MAIN, Program, answers
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
 
@@ -65,20 +62,13 @@ class Native:
             "path=/prometheus": f"path={folder}/prometheus/data",
             **{f"{name}:9464": f"127.0.0.1:{self._metrics[name]}" for name in self.services},
         }
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._ends = ExitStack()
+        self.programs: dict[str, Program] = {}
 
     def start(self, service: Service) -> None:
         """Start one service that is no broker."""
-        said = self._ends.enter_context((self.folder / f"{service.name}.err").open("wb"))
         assert service.words[0] == "wattstream"
-        self.processes[service.name] = subprocess.Popen(
-            [sys.executable, *MAIN, *self._words(service, service.words[1:])],
-            cwd=self.folder,
-            env=self._environment(service),
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
+        words = [sys.executable, *MAIN, *self._words(service, service.words[1:])]
+        self._start(service.name, words, self._environment(service))
 
     def start_prometheus(self, seconds: float) -> None:
         """Start Prometheus; it scrapes and evaluates as often as that instead of as told."""
@@ -92,13 +82,11 @@ class Native:
         text, count = re.subn(r"(_interval: )15s", rf"\g<1>{seconds:g}s", text)
         assert count == 2
         config.write_text(text)
-        said = self._ends.enter_context((self.folder / "prometheus.err").open("wb"))
-        self.processes["prometheus"] = subprocess.Popen(
-            [program, *self._words(service, service.words)],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
+        self._start("prometheus", [program, *self._words(service, service.words)], None)
+
+    def _start(self, name: str, words: list[str], environment: dict[str, str] | None) -> None:
+        said = self.folder / f"{name}.err"
+        self.programs[name] = Program(words, said, self.folder, environment)
 
     def is_healthy(self, name: str) -> bool:
         """Run the service's health check, as the engine would."""
@@ -118,16 +106,6 @@ class Native:
         """Where a service shows its metrics."""
         return f"http://127.0.0.1:{self._metrics[name]}"
 
-    def said(self, name: str) -> str:
-        """What a service has said on standard error."""
-        return (self.folder / f"{name}.err").read_text()
-
-    def stop(self, name: str) -> int:
-        """End a service in an orderly way; its exit status."""
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGTERM)
-        return process.wait(PATIENCE_SECONDS)
-
     def __enter__(self) -> Self:
         try:
             self._start_kafka(self._others["kafka"])
@@ -135,21 +113,14 @@ class Native:
                 assert set(service.after) <= {"kafka"}
                 self.start(service)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait(10)
+    def __exit__(self, *_: object) -> None:
+        for program in self.programs.values():
+            program.__exit__()
         self._kafka.wipe()
-        self._ends.close()
 
     def _start_kafka(self, service: Service) -> None:
         """As the image does it: settings from the environment, a formatted disk, the broker."""
@@ -198,7 +169,8 @@ def wait_until_healthy(native: Native, name: str, patience_seconds: float = 240.
     """Return when the service's health check passes; fail with what it says if it ends first."""
     deadline = time.monotonic() + patience_seconds
     while not native.is_healthy(name):
-        for each, process in native.processes.items():
-            assert process.poll() is None, f"{each} has ended: {native.said(each)}"
-        assert time.monotonic() < deadline, f"{name} is not healthy: {native.said(name)}"
+        for each, program in native.programs.items():
+            assert program.is_running, f"{each} has ended: {program.said}"
+        said = native.programs[name].said
+        assert time.monotonic() < deadline, f"{name} is not healthy: {said}"
         time.sleep(2)  # as often as the file says: each check is a process of its own

@@ -66,7 +66,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, sockets: Path) -> Itera
         native.start_prometheus(SCRAPED_SECONDS)
         wait_until_healthy(native, "prometheus")
         with httpx.Client(base_url=native.prometheus, trust_env=False, timeout=30) as client:
-            assert native.processes.pop("collector").wait(PATIENCE_SECONDS) == 0
+            assert native.programs.pop("collector").wait() == 0
             _wait_for(native, client, LEARNED_OF_THE_PAST)
             native.start(collector)
             for text in LEARNED_SINCE:

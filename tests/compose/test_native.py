@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from estimator.client import ask
 from estimator.errors import WattstreamError
 from tests.compose.native import Native, wait_until_healthy
 from tests.kafka.fixtures import need_kafka
-from tests.server.commands.processes import eventually, figures, short_folder
+from tests.server.commands.processes import PATIENCE_SECONDS, eventually, figures, short_folder
 
 pytestmark = pytest.mark.slow
 
@@ -59,5 +60,6 @@ def test_a_model_is_served_and_power_is_answered(native: Native) -> None:
         lambda: [figures(url).get("wattstream_learner_partitions") for url in learners] == [6, 6]
     )
     for name in native.services:
-        assert native.processes[name].poll() is None, native.said(name)
-        assert native.stop(name) == 0, native.said(name)
+        program = native.programs[name]
+        assert program.is_running, program.said
+        assert program.stop(signal.SIGTERM, PATIENCE_SECONDS) == 0, program.said

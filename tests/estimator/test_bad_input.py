@@ -27,14 +27,9 @@ from estimator.model_store import ModelStore
 from estimator.socket_server import EstimatorServer
 from estimator.store import InMemoryStore
 from tests.estimator.served import AT_MS, plain_entry, power_request
+from tests.estimator.socket_clients import ANSWER, GOOD, PATIENT, connected, eventually, read_all
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "estimator.md"
-GOOD: Final = json.dumps(power_request([[1024.0], [2048.0]])).encode()
-ANSWER: Final = (
-    b'{"powers":{"package":[26,42],"core":[52,84],"uncore":[78,126],"dram":[104,168]},'
-    b'"msg":"","core_ratio":1}'
-)
-PATIENT: Final = 30.0
 DEADLINE: Final = 3.0
 
 Try = Callable[[Path], None]
@@ -51,27 +46,11 @@ def row(name: str) -> Callable[[Try], Try]:
     return add
 
 
-@contextlib.contextmanager
-def connected(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENT)
-        connection.connect(str(path))
-        yield connection
-
-
 def good(path: Path) -> bytes:
     """As Kepler does: one write, one read of 4,096 bytes."""
     with connected(path) as connection:
         connection.sendall(GOOD)
         return connection.recv(4096)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    data = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while piece := connection.recv(1 << 20):
-            data += piece
-    return bytes(data)
 
 
 def sent(path: Path, request: bytes) -> bytes:
@@ -325,13 +304,6 @@ def table_of(page: str) -> list[str]:
 
 def test_the_documentation_has_a_row_for_each() -> None:
     assert table_of(PAGE.read_text(encoding="utf-8")) == list(TRIES)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + PATIENT
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.005)
-    return condition()
 
 
 @pytest.mark.parametrize("name", TRIES)

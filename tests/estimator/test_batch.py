@@ -78,7 +78,7 @@ def before_the_step(size: int, banks: tuple[str, ...]) -> bytes:
     """The state of a model that has learned what was before the step."""
     model = PowerModel(FEATURES, COMPONENTS, pool(banks).banks)
     model.learn_rounds(stepped(size)[:235])
-    assert model.drift.count == 0
+    assert model.assessment.drift.count == 0
     return plain.dump(model.state())
 
 
@@ -90,7 +90,7 @@ def after_the_step(size: int, banks: tuple[str, ...], cuts: list[int]) -> tuple[
     for first, last in pairwise([0, *cuts, len(rounds)]):
         lessons += model.lessons(rounds[first:last]) if last > first else []
     found = [number for number, lesson in enumerate(lessons) if lesson.drift is not None]
-    assert [lessons[number].drift for number in found][-1:] == [model.drift.last]
+    assert [lessons[number].drift for number in found][-1:] == [model.assessment.drift.last]
     return plain.dump(model.state()), found
 
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from estimator.socket_server import EstimatorServer
 from estimator.vocabulary import OUTPUT_TYPES
 from tests.estimator.served import power_request
-from tests.estimator.test_bad_input import ANSWER, GOOD, made
+from tests.estimator.socket_clients import ANSWER, GOOD
+from tests.estimator.test_bad_input import made
 from tests.made_up import anything, damaged, encoded
 
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "200"))

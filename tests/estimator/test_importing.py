@@ -212,7 +212,7 @@ def test_a_download_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(DamagedError, match="more than 1000 bytes"):
             download.download(url, 1000)
         ticks = iter([0.0, 100.0, 200.0])
-        with pytest.raises(SourceUnavailableError, match="not read whole in 60 s"):
+        with pytest.raises(SourceUnavailableError, match="not read whole within 60 s"):
             download.download(url, 10_000, clock=lambda: next(ticks))
 
 

@@ -68,8 +68,8 @@ def test_errors_are_those_of_both_together() -> None:
     one, other, _ = taught(100)
     merged = one.merged([other])
     for component in range(2):
-        ours = merged.recent.errors(0, component)
-        parts = [each.recent.errors(0, component) for each in (one, other)]
+        ours = merged.assessment.recent.errors(0, component)
+        parts = [each.assessment.recent.errors(0, component) for each in (one, other)]
         assert ours.count == pytest.approx(sum(part.count for part in parts))
         mae = sum(part.count * part.mae for part in parts) / ours.count
         assert ours.mae == pytest.approx(mae)

@@ -15,9 +15,9 @@ from estimator.pipeline_folder import folder_files
 from tests.estimator.published import pipeline
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
+def zipped(files: Mapping[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", how) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
@@ -70,13 +70,20 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
         archive_files(bomb)
 
 
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_zipfile_would_unpack_at_once_is_refused(how: int) -> None:
+    with pytest.raises(DamagedError, match=f"compression {how} is unknown"):
+        archive_files(zipped({"a.json": b"{}"}, how))
+
+
 def test_many_members_together_are_a_bomb_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_files, "MOST_BYTES", 1000)
     with pytest.raises(DamagedError, match="1000 for all together"):
         archive_files(zipped({f"{n}.json": bytes(300) for n in range(4)}))
     monkeypatch.setattr(pipeline_files, "MOST_FILES", 3)
-    with pytest.raises(DamagedError, match="more than 3 members"):
-        archive_files(zipped({f"{n}.json": b"" for n in range(4)}))
+    for pack, complaint in ((zipped, "members are 4: at most 3"), (tarred, "more than 3 members")):
+        with pytest.raises(DamagedError, match=complaint):
+            archive_files(pack({f"{n}.json": b"" for n in range(4)}))
 
 
 def test_a_huge_member_that_is_not_read_bombs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

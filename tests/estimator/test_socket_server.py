@@ -27,14 +27,7 @@ from estimator.notify import Notifier
 from estimator.socket_path import Access
 from estimator.socket_server import EstimatorServer
 from tests.estimator.served import AT_MS, Shelf, plain_entry, power_request
-
-GOOD = json.dumps(power_request([[1024.0], [2048.0]])).encode()
-ANSWER = (
-    b'{"powers":{"package":[26,42],"core":[52,84],"uncore":[78,126],"dram":[104,168]},'
-    b'"msg":"","core_ratio":1}'
-)
-PATIENT = 20.0
-"""Seconds after which a test gives up: never reached when all is well."""
+from tests.estimator.socket_clients import ANSWER, GOOD, PATIENT, connected, eventually, read_all
 
 
 @pytest.fixture
@@ -60,23 +53,6 @@ def hasty(path: Path) -> Iterator[EstimatorServer]:
         yield server
 
 
-@contextlib.contextmanager
-def connected(path: Path, timeout: float = PATIENT) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(str(path))
-        yield connection
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """What comes until the other side hangs up."""
-    data = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while piece := connection.recv(1 << 16):
-            data += piece
-    return bytes(data)
-
-
 def as_kepler_does(path: Path, request: bytes = GOOD) -> bytes:
     """Connect without waiting in a queue, write once, read once 4,096 bytes, close."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
@@ -85,13 +61,6 @@ def as_kepler_does(path: Path, request: bytes = GOOD) -> bytes:
         connection.settimeout(PATIENT)
         connection.sendall(request)
         return connection.recv(4096)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + PATIENT
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.005)
-    return condition()
 
 
 def test_as_kepler_does(server: EstimatorServer, path: Path) -> None:

@@ -41,9 +41,8 @@ def main(arguments: list[str]) -> int:
     server = PrometheusServer(FOLDER, [address], f"{EVERY_SECONDS}s", port=chosen.port)
     with exporter, server:
         print(f"Kepler is at http://{address}/metrics, Prometheus at {server.url}", flush=True)
-        assert server.process is not None
         try:
-            return server.process.wait()
+            return server.program.process.wait()
         except KeyboardInterrupt:
             return 0
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
-import httpx
 import pytest
 
 from stream.records import PowerRecord
 from stream.sources.simulated import SimulatedSource
 from tests.kafka.broker import free_ports
 from tests.prometheus.page import KeplerPage
+from tests.server.commands.processes import Program, answers
 
 PROGRAM = "prometheus"
-_PATIENCE_SECONDS = 60.0
 
 
 def needed() -> None:
@@ -43,10 +40,9 @@ class PrometheusServer:
         flags: Sequence[str] = (),
         port: int = 0,
     ) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self._port = port or free_ports(1)[0]
         self._flags = flags
-        self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         static = ", ".join(f'"{target}"' for target in targets)
         (folder / "prometheus.yml").write_text(
@@ -61,45 +57,20 @@ class PrometheusServer:
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        with (self.folder / "said").open("wb") as said:
-            self.process = subprocess.Popen(
-                [
-                    PROGRAM,
-                    f"--config.file={self.folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self.folder / 'data'}",
-                    "--storage.tsdb.retention.time=100y",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
-                    *self._flags,
-                ],
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while not self._ready():
-            assert self.process.poll() is None, (self.folder / "said").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        words = [
+            PROGRAM,
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+            *self._flags,
+        ]
+        self.program = Program(words, self.folder / "said", self.folder)
+        self.program.wait_until(lambda: answers(f"{self.url}/-/ready"))
         return self
 
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def __exit__(self, *_: object) -> None:
+        self.program.__exit__()
 
 
 class Scrape(NamedTuple):

@@ -9,7 +9,7 @@ from estimator.errors import WattstreamError
 from estimator.settings import Settings
 from server.side_app import make_side_app, shown
 from server.status import Status
-from tests.server.commands.processes import free_port
+from tests.kafka.broker import free_ports
 from tests.server.conftest import AsgiTransport
 from tests.server.error_shape import assert_error
 from tests.server.fakes import STATUS, FakeProvider
@@ -46,7 +46,7 @@ def test_there_is_nothing_else() -> None:
 
 
 def test_it_is_shown_at_the_port_that_the_settings_name() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     with shown(Settings(metrics_port=port), FakeProvider()):
         answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
         assert answer.status_code == 200

@@ -257,7 +257,7 @@ def test_errors_are_abspowers_but_for_percentages() -> None:
     for key, model in shard.learner.models.items():
         whole = artifact_of(key, MACHINE, model, {})
         assert whole is not None
-        noted = together([model.noted])
+        noted = together([model.assessment.noted])
         found = dynamic_of(shard.learner.isolator, whole, model, noted)
         assert found is not None
         above, judged = found

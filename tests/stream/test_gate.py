@@ -161,7 +161,7 @@ def test_what_was_decided_outlives_the_process(models: ModelStore) -> None:
     assert held.state == "held"
     # Even where what the next one knows of the past is lost.
     for model in one.learner.models.values():
-        model.noted = RecentSamples(1, 1)
+        model.assessment.noted = RecentSamples(1, 1)
     for until in range(BAD_TO - 240, BAD_TO, 60):
         one.restart()
         now = one.live(until)[-1]

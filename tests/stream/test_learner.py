@@ -117,8 +117,8 @@ def test_each_sample_of_one_node_is_predicted_before_it_is_learned() -> None:
     said = [learned.estimated.tolist() for learned in watched.learned]
     assert said == [[[10.0]], [[20.0]], [[30.0]], [[40.0]]]
     (model,) = watched.learner.models.values()
-    assert model.total.errors(0, 0).mae == pytest.approx(10.0)
-    assert model.total.errors(0, 0).count == 4
+    assert model.assessment.total.errors(0, 0).mae == pytest.approx(10.0)
+    assert model.assessment.total.errors(0, 0).count == 4
 
 
 def test_even_samples_of_one_node_that_are_close_are_learned_one_by_one() -> None:
@@ -296,20 +296,6 @@ def test_a_group_with_other_features_than_the_checkpoint_s_begins_anew(
     assert "Group has other features in this release: it begins anew" in caplog.text
 
 
-def test_checkpoints_of_before_know_nothing_of_the_last_samples() -> None:
-    learner = Learner(pool(), None)
-    learn(learner, joined(fleet(nodes=2, steps=60, restless=False)))
-    key, model = next(iter(learner.models.items()))
-    assert len(model.noted.samples.at) > 5
-    state = checkpoint.decode(checkpoint.encode(learner.state()))
-    for saved in state["models"]:
-        del saved["model"]["noted"]
-    again = Learner(pool(), None)
-    again.restore(state)
-    assert again.models[key].samples == model.samples
-    assert len(again.models[key].noted.samples.at) == 0
-
-
 @pytest.mark.parametrize("nodes", [3, 11])
 def test_what_is_noted_depends_neither_on_who_watches_nor_on_batches(nodes: int) -> None:
     samples = joined(fleet(nodes=nodes, steps=60, restless=False))
@@ -319,7 +305,7 @@ def test_what_is_noted_depends_neither_on_who_watches_nor_on_batches(nodes: int)
             learner.learn_one(sample)
         asked.catch_up()
     states = [checkpoint.encode(learner.state()) for learner in (watched, alone, asked)]
-    assert len(next(iter(alone.models.values())).noted.samples.at) > 10
+    assert len(next(iter(alone.models.values())).assessment.noted.samples.at) > 10
     assert states[0] == states[1] == states[2]
 
 
@@ -356,8 +342,8 @@ def test_a_held_out_node_is_shown_and_scored_and_never_learned_from() -> None:
     ((_, model),) = with_it.learner.models.items()
     assert model.samples == 20 * 4
     # At the first round nothing was known that could be asked.
-    assert model.strangers.errors(0)["transfer"]["count"] == pytest.approx(19, rel=0.05)
-    assert model.strangers.errors(0)["transfer"]["mae"] == pytest.approx(80 - 59, abs=2)
+    assert model.assessment.strangers.errors(0)["transfer"]["count"] == pytest.approx(19, rel=0.05)
+    assert model.assessment.strangers.errors(0)["transfer"]["mae"] == pytest.approx(80 - 59, abs=2)
     shown = [learned for learned in with_it.learned if learned.nodes == [HELD]]
     assert len(shown) == 19
     # What is said of it was known before this round's others taught.
@@ -372,8 +358,10 @@ def test_a_new_node_is_scored_before_it_is_learned_from() -> None:
     watched.learner.flush()
     ((_, model),) = watched.learner.models.items()
     assert model.samples == 110 + 10
-    assert model.strangers.errors(0)["first_contact"]["count"] == pytest.approx(100, rel=0.01)
-    assert model.strangers.errors(0)["first_contact"]["mae"] == pytest.approx(20.0)
+    assert model.assessment.strangers.errors(0)["first_contact"]["count"] == pytest.approx(
+        100, rel=0.01
+    )
+    assert model.assessment.strangers.errors(0)["first_contact"]["mae"] == pytest.approx(20.0)
 
 
 def test_a_stranger_makes_no_model_and_starts_none_anew() -> None:
@@ -401,7 +389,7 @@ def test_who_is_held_out_is_part_of_the_state() -> None:
         learn(one, each)
         learn(other, each)
     assert plain.dump(one.state()) == plain.dump(other.state())
-    assert next(iter(one.models.values())).strangers.errors(0).keys() == {"transfer"}
+    assert next(iter(one.models.values())).assessment.strangers.errors(0).keys() == {"transfer"}
 
 
 def test_what_was_clipped_and_set_aside_is_counted() -> None:

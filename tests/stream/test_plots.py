@@ -64,7 +64,7 @@ def test_errors_by_the_models_age(learned: LearnedSamples) -> None:
     bars = cast("list[BarContainer]", figure.axes[0].containers)
     assert [bar.get_label() for bar in bars] == ["package", "dram"]
     shown = [patch.get_height() for patch in bars[0].patches]
-    told = [course.model.total.errors(h, 0).mae for h in range(4)]
+    told = [course.model.assessment.total.errors(h, 0).mae for h in range(4)]
     # The trace lasts 450 s: nothing is 1,200 s old.
     assert np.isnan(told[3])
     np.testing.assert_allclose(shown, np.nan_to_num(told))

@@ -49,4 +49,4 @@ def test_a_prometheus_answer_is_learned_from(caplog: pytest.LogCaptureFixture) -
         assert model.samples == intervals  # not one was lost
         assert ("platform" in model.components) == (source == "acpi")
         for place in range(len(model.components)):
-            assert model.total.errors(0, place).count == intervals - 1
+            assert model.assessment.total.errors(0, place).count == intervals - 1

@@ -199,7 +199,7 @@ def test_an_artifact_says_how_wrong_it_is_on_strangers() -> None:
     assert "transfer" not in artifact.manifest.errors[component]
     assert model.current is not None
     rows, watts = np.zeros((1, len(model.features))), np.zeros((1, len(model.components)))
-    model.score_strangers("transfer", model.current, rows, watts, model.current.at)
+    model.assessment.score_strangers("transfer", model.current, rows, watts, model.current.at)
     artifact = artifact_of(key, MACHINE, model, {})
     assert artifact is not None
     errors = decode(encode(artifact)).manifest.errors[component]

@@ -115,7 +115,7 @@ def test_every_trainer_stands_for_a_bank_that_learns(trainer: str) -> None:
     training = Training(source_of(answer(points=12)), pool(banks), RAPL)
     training.run()
     for model in training.shard.learner.models.values():
-        assert model.total.errors(0, 0).count == model.samples - 1
+        assert model.assessment.total.errors(0, 0).count == model.samples - 1
 
 
 def test_trainers_are_told_apart() -> None:

@@ -31,7 +31,7 @@ def test_a_page_is_fetched_again_and_again(kepler: Answering) -> None:
         ({"kind": "text/html"}, "sent text/html"),
         ({"kind": "application/openmetrics-text; version=1.0.0"}, "text/plain is needed"),
         ({"text": "<!doctype html>"}, "no page of metrics: no sample: '<!doctype html>'"),
-        ({"text": "x" * 200}, "sent more than 100 bytes"),
+        ({"text": "x" * 200}, "more than 100 bytes"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_url(
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_said_with_the_url(
 
 def test_a_page_that_takes_too_long_is_given_up(kepler: Answering) -> None:
     moments = iter((0.0, 9.0))
-    with pytest.raises(SourceUnavailableError, match="not read within 4 s"):
+    with pytest.raises(SourceUnavailableError, match="not read whole within 4 s"):
         KeplerScrape(kepler.url, clock=lambda: next(moments)).fetch()
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
@@ -20,13 +19,6 @@ MAIN = ("-c", "from server.main import main; main()")
 PATIENCE_SECONDS = 180.0
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A port of the loopback address where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -53,20 +45,20 @@ def eventually(what: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) 
         time.sleep(0.05)
 
 
-class Command:
-    """A running command, and what it says on standard error."""
+class Program:
+    """A running program, and what it says on standard error; it is killed at the end."""
 
     def __init__(
-        self, folder: Path, words: Sequence[object], program: Sequence[str] = MAIN
+        self, words: Sequence[object], said: Path, cwd: Path, env: Mapping[str, str] | None = None
     ) -> None:
-        self._said = (folder / f"{words[0]}-{time.monotonic_ns()}.err").absolute()
-        with self._said.open("wb") as errors:
+        self._said = said.absolute()
+        with said.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, *program, *map(str, words)],
-                cwd=folder,
+                list(map(str, words)),
+                cwd=cwd,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env=environment(),
+                env=env,
             )
 
     @property
@@ -77,13 +69,21 @@ class Command:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
+    def wait_until(self, ready: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+        """Return once it is ready; fail with what it says if it ends before, or takes too long."""
+        until = time.monotonic() + seconds
+        while not ready():
+            assert self.is_running, self.said
+            assert time.monotonic() < until, f"not within {seconds:g} s: {self.said}"
+            time.sleep(0.1)
+
     def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 10.0) -> int:
         """Send the signal; the exit status, which must come within that time."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """The exit status of a command that ends by itself."""
+        """The exit status of a program that ends by itself."""
         return self.process.wait(seconds)
 
     def __enter__(self) -> Self:
@@ -93,6 +93,16 @@ class Command:
         if self.is_running:
             self.process.kill()
         self.process.wait(10)
+
+
+class Command(Program):
+    """A command of ours, without our settings in its environment."""
+
+    def __init__(
+        self, folder: Path, words: Sequence[object], program: Sequence[str] = MAIN
+    ) -> None:
+        said = folder / f"{words[0]}-{time.monotonic_ns()}.err"
+        super().__init__([sys.executable, *program, *words], said, folder, environment())
 
 
 def answers(url: str) -> bool:

@@ -24,11 +24,11 @@ from server.app import make_app
 from server.commands.estimate import lone_estimator
 from server.http_server import HttpServer
 from tests.estimator.served import plain_entry, power_request
+from tests.kafka.broker import free_ports
 from tests.server.commands.processes import (
     Command,
     eventually,
     figures,
-    free_port,
     short_folder,
 )
 
@@ -66,7 +66,7 @@ def package(path: Path) -> float | None:
 def test_models_come_from_the_server_and_last_without_it(
     models: ModelStore, server: HttpServer
 ) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     with short_folder() as folder:
         path = folder / "e.sock"
         words = ["estimate", "--models", server.url, "--socket", path, "--metrics-port", port]
@@ -98,7 +98,7 @@ def test_models_come_from_the_server_and_last_without_it(
 def test_power_is_exported_and_joules_survive_a_restart(
     models: ModelStore, server: HttpServer
 ) -> None:
-    port, last = free_port(), 0.0
+    port, last = free_ports(1)[0], 0.0
     with short_folder() as folder:
         words = ["estimate", "--models", server.url, "--socket", folder / "e.sock"]
         words += ["--data", folder, "--export", f"127.0.0.1:{port}", "--interval", 0.2]

@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.kafka.broker import free_ports
 from tests.server.commands.inside import Run
-from tests.server.commands.processes import Command, answers, eventually, free_port, short_folder
+from tests.server.commands.processes import Command, answers, eventually, short_folder
 from tests.server.commands.traces import write_trace
 from tests.server.training.answers import answer, body, request
 
@@ -123,7 +124,7 @@ def test_one_output_type_may_be_left_out(
 @pytest.mark.slow
 def test_the_service_trains_and_leaves_nothing_behind() -> None:
     with short_folder() as folder:
-        port = free_port()
+        port = free_ports(1)[0]
         words = ["trainer", "--data", folder / "data", "--train-listen", f"127.0.0.1:{port}"]
         url = f"http://127.0.0.1:{port}"
         with Command(folder, words) as first:

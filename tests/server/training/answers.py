@@ -66,9 +66,11 @@ def body(**changes: Any) -> bytes:
     return json.dumps(request(**changes)).encode()
 
 
-def zipped(data: bytes, name: str = "request.json", *more: str) -> bytes:
+def zipped(
+    data: bytes, name: str = "request.json", *more: str, how: int = zipfile.ZIP_DEFLATED
+) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", how) as archive:
         for member in (name, *more):
             archive.writestr(member, data)
     return buffer.getvalue()

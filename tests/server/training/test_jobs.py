@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 from server.training.jobs import MOST_KEPT, BusyError, Job, Jobs
 from server.training.process import Outcome
+from tests.server.commands.processes import eventually
 from tests.server.error_shape import assert_error
 from tests.server.training.answers import body
 from tests.server.training.conftest import Held, Train, Trainer, run_here
@@ -20,16 +19,9 @@ from tests.stream.builders import ManualClock
 ASYNC = {"prefer": "respond-async"}
 
 
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 def shown(client: Trainer, place: str, *states: str) -> dict[str, Any]:
     """The job, as soon as it is in one of these states."""
-    until(lambda: client.get(place).json().get("state") in states)
+    eventually(lambda: client.get(place).json().get("state") in states)
     found: dict[str, Any] = client.get(place).json()
     return found
 
@@ -91,7 +83,7 @@ def test_a_job_can_be_given_up(trainer: Train) -> None:
     for place in (waiting, running):
         assert client.delete(place).status_code == 204
         assert_error(client.get(place), 404, place.removeprefix("/jobs/"))
-    until(lambda: not list(client.folder.iterdir()))
+    eventually(lambda: not list(client.folder.iterdir()))
 
 
 def test_a_run_nobody_waits_for_any_more_ends(trainer: Train) -> None:
@@ -103,7 +95,7 @@ def test_a_run_nobody_waits_for_any_more_ends(trainer: Train) -> None:
         head = f"POST /train HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content)
         assert held.began.wait(30)
-    until(lambda: not list(client.folder.iterdir()))
+    eventually(lambda: not list(client.folder.iterdir()))
 
 
 def test_the_end_of_the_server_ends_what_runs(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from stream.log import kafka_membership
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Assignment, Membership, TopicPartition
 from tests.kafka.broker import Broker
+from tests.server.commands.processes import eventually
 from tests.stream.log.contract import new_topic
 
 SESSION_SECONDS = 2.0
@@ -61,13 +62,6 @@ class Member:
 
     def _give_up(self) -> None:
         self.given_up.append(self.has)
-
-
-def eventually(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 Join = Callable[[str], Member]

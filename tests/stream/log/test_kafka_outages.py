@@ -19,9 +19,10 @@ from stream.log.kafka_clients import parse_servers
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
 from tests.kafka.broker import Broker, Cluster, free_ports
 from tests.kafka.fixtures import LEFT_SOCKETS, need_kafka
+from tests.server.commands.processes import eventually
 from tests.stream.log.contract import new_topic, numbered, read_topic, take, values
 from tests.stream.log.old_broker import old_broker
-from tests.stream.log.test_kafka_membership import SESSION_SECONDS, Member, eventually
+from tests.stream.log.test_kafka_membership import SESSION_SECONDS, Member
 
 pytestmark = LEFT_SOCKETS
 

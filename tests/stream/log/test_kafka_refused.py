@@ -17,8 +17,8 @@ from tests.kafka.acls import Need
 from tests.kafka.certificates import Authority
 from tests.kafka.fixtures import LEFT_SOCKETS
 from tests.kafka.secured import PASSWORD, USER, SecuredBroker
+from tests.server.commands.processes import eventually
 from tests.stream.log.contract import numbered, read_topic, values
-from tests.stream.log.test_kafka_membership import eventually
 from tests.stream.log.test_kafka_outages import poll_until
 
 pytestmark = [pytest.mark.slow, *LEFT_SOCKETS]
