@@ -17,6 +17,7 @@ from stream.sources.kepler import KeplerSource
 from stream.sources.protocol import Record, Source
 
 PAGES = Path(__file__).parent / "pages"
+_OF_VM = "worker-1/package"
 
 
 class Exporter(ThreadingHTTPServer):
@@ -92,6 +93,17 @@ def scraped(source: Source) -> tuple[UsageRecord, dict[str, PowerRecord]]:
     return usage, by_source
 
 
+def recorded(source: Source) -> tuple[UsageRecord, PowerRecord, dict[str, PowerRecord]]:
+    """What a recorded page gives: usage, RAPL, and each virtual machine's power by its id."""
+    usage, rapl, *guests = source.poll() or []
+    assert isinstance(usage, UsageRecord)
+    assert isinstance(rapl, PowerRecord)
+    by_vm = {record.node: record for record in guests if isinstance(record, PowerRecord)}
+    assert (usage.node, rapl.node, rapl.source) == ("worker-1", "worker-1", "rapl-sysfs")
+    assert {record.source for record in by_vm.values()} == {"hypervisor"}
+    return usage, rapl, by_vm
+
+
 def joules(record: PowerRecord) -> dict[tuple[str, str], float]:
     assert record.zones is not None
     assert all(zone.wraps_at is None for zone in record.zones)
@@ -161,24 +173,28 @@ def test_0_11_with_two_sockets_psys_and_redfish(exporter: Exporter, source: Kepl
 def test_a_page_recorded_from_kepler_itself(exporter: Exporter, source: KeplerSource) -> None:
     """Later than 0.11.4, on two sockets made up, with a pod, a container and VMs."""
     exporter.show("kepler_recorded_1.txt")
-    usage, power = scraped(source)
-    assert usage.node == "worker-1"
+    usage, rapl, guests = recorded(source)
     assert (usage.machine.processor, usage.machine.cores) == ("amd_epyc", 2)
     assert usage.node_features.keys() == {"cpu_usage_ratio"}
     assert len(usage.workloads.id) == 9
     assert list(usage.workloads.features) == ["bpf_cpu_time_ms"]
-    assert {zone for _, zone in joules(power["rapl-sysfs"])} == {
+    assert {zone for _, zone in joules(rapl)} == {
         "aggregated-package",
         "aggregated-core",
         "aggregated-dram",
     }
-    # The process of the VM that has ended keeps its processor time, and so is no end of another.
+    ended, goes_on = sorted(guests, key=lambda vm: joules(guests[vm])["package", _OF_VM])
+    # The process of the VM that has ended keeps its processor time for a page, not its energy.
     exporter.show("kepler_recorded_2.txt")
-    later, _ = scraped(source)
+    later, _, guests_later = recorded(source)
+    assert ended.endswith("0003")
+    assert guests_later.keys() == {goes_on}
+    before, after = (joules(one[goes_on])["package", _OF_VM] for one in (guests, guests_later))
+    assert after > before
     assert later.workloads.id == usage.workloads.id
-    (before, after) = (one.workloads.features["bpf_cpu_time_ms"] for one in (usage, later))
-    assert all(b >= a for a, b in zip(before, after, strict=True))
-    assert sum(after) > sum(before)
+    first, second = (one.workloads.features["bpf_cpu_time_ms"] for one in (usage, later))
+    assert all(b >= a for a, b in zip(first, second, strict=True))
+    assert sum(second) > sum(first)
 
 
 def test_the_release_may_change_between_scrapes(exporter: Exporter, source: KeplerSource) -> None:
@@ -235,10 +251,10 @@ def test_a_kepler_without_processes_and_containers_is_said_once(
         lines = exporter.body.decode().splitlines()
         exporter.body = "\n".join(line for line in lines if "cpu_seconds" not in line).encode()
         records = source.poll()
-        assert [type(record) for record in records or []] == [PowerRecord]
+        assert {type(record) for record in records or []} == {PowerRecord}
         assert caplog.text.count("no usage of processes or containers") == 1
     exporter.show("kepler_recorded_1.txt")
-    assert scraped(source)
+    assert recorded(source)
     assert len(caplog.records) == 1
 
 
