@@ -30,10 +30,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A model and how wrong it is. Times are Unix ms of event time.
 
     ``wrong`` is null where nothing has been estimated yet. ``bad_since``: each version from then
-    on was bad; with ``at_least`` it is the oldest that is kept, and may have been so before.
-    ``learning_since``: it has learned since then, which is too short to call it bad. ``versions``
-    counts those that are kept. ``state`` is ``pinned``, ``held`` (since
-    ``held_since``) or empty: new versions become current.
+    on was bad; with ``at_least`` there is none before it that could be judged. ``learning_since``:
+    it has learned since then, which is too short to call it bad. ``versions`` counts those that are
+    kept. ``state`` is ``pinned``, ``held`` (since ``held_since``) or empty: new versions become
+    current.
     """
 
     slug: str

@@ -67,8 +67,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """``wrong`` is None where nothing has been estimated yet. Times are Unix ms of event time.
 
     ``bad_since``: each version from then on had learned enough to be judged, and was worse than
-    `BAD_PERCENT`; with ``at_least`` it is the oldest that is kept, and may have been so before.
-    ``learning_since``: it has learned since then, which is not enough.
+    `BAD_PERCENT`; with ``at_least`` it is the oldest of those that are kept, and may have been so
+    before. ``learning_since``: it has learned since then, which is not enough.
     """
 
     wrong: Wrong | None
@@ -97,7 +97,9 @@ def verdict(versions: Iterable[Learned]) -> Verdict:
             now = then
             if is_learning(version):
                 return Verdict(now, learning_since=version.since)
-        if is_learning(version) or not is_bad(then):
+        if is_learning(version):
+            break
+        if not is_bad(then):
             return Verdict(now, since)
         since = version.at
     return Verdict(now, since, at_least=since is not None)

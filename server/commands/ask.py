@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from estimator.settings import Settings
 from server.commands.output import print_json, print_table, watts
 
 SETTINGS = ("socket",)
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -42,16 +45,20 @@ def run(
     if not settings.socket:
         raise MisuseError("socket: no path is given")
     answer: dict[str, Any] = ask(settings.socket[0], request, timeout)
-    complaint = answer.get("msg", "")
+    remark = answer.get("msg", "")
+    powers: dict[str, list[float]] = answer.get("powers", {})
+    # With a remark zeros stand for what is not known; watts, such as an imported model's, count.
+    has_failed = bool(remark) and not any(map(any, powers.values()))
     if json:
         print_json(answer)
-    elif complaint:
-        raise WattstreamError(f"socket {settings.socket[0]}: {complaint}")
+    elif has_failed:
+        raise WattstreamError(f"socket {settings.socket[0]}: {remark}")
     else:
-        powers: dict[str, list[float]] = answer.get("powers", {})
         rows = [[component, watts(values[0])] for component, values in powers.items()]
         print_table(["component", "W"], rows, f"{output_type} by {energy_source}")
-    return 1 if complaint else 0
+        if remark:
+            _log.warning("%s", remark)
+    return 1 if has_failed else 0
 
 
 def _feature(word: str) -> tuple[str, float]:
@@ -62,4 +69,6 @@ def _feature(word: str) -> tuple[str, float]:
         rate = math.nan
     if not name or not math.isfinite(rate):
         raise MisuseError(f"{word!r} is not of the form feature=rate")
+    if rate < 0:
+        raise MisuseError(f"{word!r}: no rate is below 0")
     return name, rate

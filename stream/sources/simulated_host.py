@@ -85,7 +85,8 @@ class SimulatedHosts:
     @property
     def name(self) -> str:
         """What this source simulates."""
-        return f"{len(self._hosts)} simulated hosts with {len(self._guests)} guests"
+        more = f" and {len(self._hosts) - 1} more" if len(self._hosts) > 1 else ""
+        return f"simulated {self._hosts[0]}{more}, {len(self._guests)} guests in all"
 
     @property
     def interval_seconds(self) -> float | None:

@@ -85,7 +85,7 @@ def test_who_has_only_begun_to_learn_is_not_called_bad() -> None:
     assert verdict([Version(LONG_AGO + LONG, BAD)]) == Verdict(NOW, LONG_AGO + LONG, at_least=True)
     # That it was wrong in its first minutes is no news either: it is bad since it can be judged.
     old = Version(LONG_AGO + LONG + 5000, BAD)
-    assert verdict([old, young]) == Verdict(NOW, old.at)
+    assert verdict([old, young]) == Verdict(NOW, old.at, at_least=True)
 
 
 def test_a_model_that_begins_anew_beside_a_good_one_is_not_called_bad() -> None:

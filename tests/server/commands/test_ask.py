@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from estimator.answering import Answerer
@@ -53,6 +54,24 @@ def test_no_model_is_a_failure_that_says_what_there_is(wattstream: Run, socket: 
     answer = json.loads(found.out)
     assert "no model" in answer["msg"]
     assert [len(watts) for watts in answer["powers"].values()] == [1] * len(answer["powers"])
+
+
+def test_an_imported_model_answers_and_is_said_to(wattstream: Run, tmp_path: Path) -> None:
+    plain = plain_entry()
+    key = msgspec.structs.replace(plain.manifest.key, imported="ec2/SGD")
+    manifest = msgspec.structs.replace(plain.manifest, key=key)
+    imported = msgspec.structs.replace(plain, manifest=manifest)
+    with EstimatorServer(Answerer(Shelf(imported), MACHINE), [tmp_path / "s"]) as server:
+        words = ("ask", "bpf_cpu_time_ms=640", "--socket", answering(server.paths[0]))
+        found = wattstream(*words)
+        assert (found.status, found.out.splitlines()[1]) == (0, "package\t20.00")
+        assert "imported ec2/SGD" in found.err
+        assert wattstream(*words, "--json").status == 0
+
+
+def test_a_rate_below_zero_is_misuse(wattstream: Run, socket: Path) -> None:
+    found = wattstream("ask", "cpu=-640", "--socket", socket)
+    assert (found.status, found.complaint) == (2, "'cpu=-640': no rate is below 0")
 
 
 @pytest.mark.parametrize("word", ["cpu", "cpu=", "cpu=many", "cpu=nan", "cpu=inf", "=5", "="])
