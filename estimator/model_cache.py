@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from estimator.artifact import Artifact, Manifest, decode
+from estimator.artifact import Artifact, decode
 from estimator.catalog import Catalog
 from estimator.choice import Entry
 from estimator.errors import DamagedError, NotFoundError, StoreError
 from estimator.machine import MachineSpec
 from estimator.model_source import ModelSource
-from estimator.model_store import SCHEMA, ModelIndex, ModelStore, Version
+from estimator.model_store import SCHEMA, ModelIndex, ModelStore, version_of
 from estimator.store import Store
 
 _log = logging.getLogger(__name__)
@@ -104,14 +104,5 @@ class ModelCache:
 
 
 def _index(entry: Entry) -> ModelIndex:
-    manifest: Manifest = entry.manifest
-    version = Version(
-        digest=entry.digest,
-        at=manifest.at,
-        samples=manifest.samples,
-        errors=manifest.errors,
-        machine=manifest.machine,
-        features=manifest.features,
-        components=manifest.components,
-    )
-    return ModelIndex(SCHEMA, manifest.key, entry.digest, [version])
+    manifest = entry.manifest
+    return ModelIndex(SCHEMA, manifest.key, entry.digest, [version_of(entry.digest, manifest)])

@@ -31,7 +31,7 @@ from estimator.model_index import (
 from estimator.retention import SPREAD, Retention
 from estimator.store import Store, Stored
 
-__all__: Final = ["SCHEMA", "Decide", "ModelIndex", "ModelStore", "Version"]
+__all__: Final = ["SCHEMA", "Decide", "ModelIndex", "ModelStore", "Version", "version_of"]
 
 _NODE_TYPES: Final = "node_types.json"
 _ATTEMPTS: Final = 100
@@ -101,7 +101,7 @@ class ModelStore:
             if not written:
                 self._store.put(_artifact_path(name), data)  # 2
                 written = True
-            index, dropped = grown(old, _version(name, manifest), manifest.key, keep, decision)
+            index, dropped = grown(old, version_of(name, manifest), manifest.key, keep, decision)
             if self._swap(path, index, tag):  # 3
                 break
         else:
@@ -272,7 +272,8 @@ def _artifact_path(digest: str) -> str:
     return f"artifacts/{digest}.zip"
 
 
-def _version(name: str, manifest: Manifest) -> Version:
+def version_of(name: str, manifest: Manifest) -> Version:
+    """The version of a model that the artifact with that digest and manifest is."""
     return Version(
         digest=name,
         at=manifest.at,

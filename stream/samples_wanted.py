@@ -5,8 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from estimator.errors import MisuseError, WattstreamError
-from estimator.vocabulary import FEATURE_GROUPS
+from estimator.isolation.isolator import Isolator
+from estimator.vocabulary import FEATURE_GROUPS, canonical_source
+from stream.recording import Recording
 from stream.sample import Sample
+
+
+def wanted_samples(
+    recording: Recording,
+    source: str | None,
+    group: str | None = None,
+    isolator: Isolator | None = None,
+) -> list[Sample]:
+    """The recording's samples, of an energy source and of a feature group where these are named."""
+    samples = recording.samples(isolator)
+    if source is not None:
+        samples = of_source(samples, canonical_source(source), recording.name)
+    if group is not None:
+        samples = of_group(samples, group, recording.name)
+    return samples
 
 
 def of_source(samples: Sequence[Sample], source: str, name: str) -> list[Sample]:

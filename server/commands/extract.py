@@ -10,7 +10,6 @@ import typer
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
-from estimator.vocabulary import canonical_source
 from server.commands.output import print_json
 from server.commands.recorded import (
     READING,
@@ -47,18 +46,14 @@ def run(
 ) -> int:
     """Write samples as a table: usage rates and mean watts of each node and interval."""
     from stream.samples_table import check_format, samples_table, smoothed, write_table
-    from stream.samples_wanted import of_group, of_source
+    from stream.samples_wanted import wanted_samples
 
     if extractor not in EXTRACTORS:
         raise MisuseError(f"--extractor is {extractor!r}: known are {', '.join(EXTRACTORS)}")
     check_format(output)
     check_writable(output)
     with recording_of(settings, file, start, end, nodes) as recording:
-        samples = recording.samples()
-        if energy_source is not None:
-            samples = of_source(samples, canonical_source(energy_source), recording.name)
-        if feature_group is not None:
-            samples = of_group(samples, feature_group, recording.name)
+        samples = wanted_samples(recording, energy_source, feature_group)
     table = samples_table(samples)
     if extractor == "smooth":
         table = smoothed(table, _SMOOTHED)

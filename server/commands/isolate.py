@@ -11,7 +11,6 @@ import typer
 
 from estimator.errors import MisuseError
 from estimator.settings import ISOLATION_SETTINGS, Settings
-from estimator.vocabulary import canonical_source
 from server.commands.output import print_json, print_table
 from server.commands.recorded import (
     READING,
@@ -50,7 +49,7 @@ def run(
     from stream.isolation_of_samples import isolate
     from stream.pools import pool
     from stream.samples_table import check_format, samples_table, write_table
-    from stream.samples_wanted import of_source
+    from stream.samples_wanted import wanted_samples
 
     check_format(output)
     check_writable(output)
@@ -62,9 +61,7 @@ def run(
         isolator = assembly.isolator_of(settings)
     with recording_of(settings, file, start, end, nodes) as recording:
         isolator = _named(isolator, recording.names)
-        samples = recording.samples(isolator)
-        if energy_source is not None:
-            samples = of_source(samples, canonical_source(energy_source), recording.name)
+        samples = wanted_samples(recording, energy_source, isolator=isolator)
     # A ridge is enough to say what idle machines and background workloads draw.
     found = isolate(samples, pool(("ridge",)), isolator)
     write_table(samples_table(found.samples), output)

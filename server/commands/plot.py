@@ -11,7 +11,7 @@ import typer
 
 from estimator.errors import MisuseError, WattstreamError
 from estimator.settings import Settings
-from estimator.vocabulary import FEATURE_GROUPS, canonical_source
+from estimator.vocabulary import FEATURE_GROUPS
 from server.commands.output import progress
 from server.commands.recorded import (
     READING,
@@ -65,7 +65,7 @@ def run(
 ) -> int:
     """Draw what was recorded: models learn it anew, every sample predicted before it is learned."""
     from stream.plots.figure import check_form, save
-    from stream.samples_wanted import of_group, of_source
+    from stream.samples_wanted import wanted_samples
 
     if what not in KINDS:
         raise MisuseError(f"plot {what!r} is not known; known are {', '.join(KINDS)}")
@@ -77,11 +77,7 @@ def run(
         if what == _SHARES:
             figure = _shares(recording, component, feature)
         else:
-            samples = recording.samples()
-            if energy_source is not None:
-                samples = of_source(samples, canonical_source(energy_source), recording.name)
-            if feature_group is not None:
-                samples = of_group(samples, feature_group, recording.name)
+            samples = wanted_samples(recording, energy_source, feature_group)
             groups = {"trace": tuple(sorted(named))} if named else dict(FEATURE_GROUPS)
             figure = _OF_SAMPLES[what](samples, settings, groups, recording.name)
     save(figure, path)

@@ -84,6 +84,7 @@ class KeplerMapper:
         """The records of one scrape at that Unix time in ms: usage, if any, then power.
 
         Of current releases also the power of each virtual machine, under its own id.
+
         None of a page that was not renewed: it says how things were at the scrape before, and
         would look like an interval without any work and power, and the next like one of twice as
         much.

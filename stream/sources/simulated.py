@@ -23,7 +23,6 @@ Bools = NDArray[np.bool_]
 
 _LINE_BYTES = 64
 _IRQS = [i for i, feature in enumerate(FEATURES) if feature.endswith("_irq")]
-_RECORDS_PER_POLL = 256
 _METER_PHASE = 0.4
 """Meters are read that part of their period after the usage."""
 
@@ -73,7 +72,6 @@ class SimulatedSource:
         self._meter_seconds = meter_seconds
         self._events = tuple(events)
         self._truth = truth
-        self._begun = False
         self._reading = 0
         self._model = model = model or ServerModel()
         rng = np.random.default_rng(seed)
@@ -99,16 +97,7 @@ class SimulatedSource:
 
     def poll(self) -> list[Record] | None:
         """The records of the intervals that have passed since the last poll, a bounded number."""
-        if self._steps.ended:
-            return None
-        records: list[Record] = []
-        if not self._begun:
-            self._begun = True
-            records += self._begin()
-        chunk = max(1, _RECORDS_PER_POLL // len(self._nodes))
-        for _ in range(min(self._steps.due(), chunk)):
-            records += self._advance()
-        return records
+        return self._steps.poll(self._begin, self._advance, len(self._nodes))
 
     def close(self) -> None:
         """Nothing is held."""

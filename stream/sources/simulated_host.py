@@ -23,7 +23,6 @@ GUESTS: Final = 3
 _ZONES: Final = ("package", "core", "uncore", "dram")
 _LINE_BYTES: Final = 64
 _IRQS: Final = [i for i, feature in enumerate(OF_WORKLOADS) if feature.endswith("_irq")]
-_RECORDS_PER_POLL: Final = 256
 _GUEST_PHASES: Final = (0.85, 0.98)
 """Guests are read that part of the interval after their host. Not much before what is told with
 it: else their clocks would seem to differ."""
@@ -80,7 +79,6 @@ class SimulatedHosts:
         self._busy_ms = np.zeros((hosts, guests))
         self._joules = np.zeros((hosts, len(_ZONES)))
         self._of_guests = np.zeros((hosts, guests, len(_ZONES)))
-        self._begun = False
 
     @property
     def name(self) -> str:
@@ -95,20 +93,16 @@ class SimulatedHosts:
 
     def poll(self) -> list[Record] | None:
         """The records of the intervals that have passed since the last poll, a bounded number."""
-        if self._steps.ended:
-            return None
-        records: list[Record] = []
-        if not self._begun:
-            self._begun = True
-            self._load.come_and_go(0.0)
-            records += self._shown(0.0, np.zeros(len(self._hosts)))
-        chunk = max(1, _RECORDS_PER_POLL // (len(self._hosts) + len(self._guests)))
-        for _ in range(min(self._steps.due(), chunk)):
-            records += self._advance()
-        return records
+        each = len(self._hosts) + len(self._guests)
+        return self._steps.poll(self._begin, self._advance, each)
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _begin(self) -> Iterator[Record]:
+        """What is told at the start: workloads that have done nothing yet."""
+        self._load.come_and_go(0.0)
+        return self._shown(0.0, np.zeros(len(self._hosts)))
 
     def _advance(self) -> Iterator[Record]:
         """Let one interval pass, during which power and usage are steady."""

@@ -15,15 +15,9 @@ from pathlib import Path
 
 from estimator.client import ask
 from estimator.errors import WattstreamError
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
-from stream.pools import pool
-from stream.publisher import Publisher
-from stream.worker import Parts, Worker
 from tests.bench.fleet import FEATURES, fill
+from tests.bench.learner import learner_of
 
 MEMORY_LIMIT_MIB = 60.0
 START_LIMIT_SECONDS = 0.5
@@ -47,17 +41,9 @@ def run() -> None:
 
 def _learn(store_url: str) -> None:
     """Leave the models of a small fleet in the store."""
-    store = open_store(store_url)
     with MemoryLog() as log:
         fill(log, 10, 50, 20)
-        parts = Parts(
-            log=log,
-            pool=pool(),
-            checkpoints=Checkpoints(store, "bench"),
-            publisher=Publisher(ModelStore(store)),
-            dead_letter=DeadLetters(log).send,
-        )
-        worker = Worker(parts, [0])
+        worker = learner_of(log, store_url)
         worker.run_to_end()
         assert worker.commit()
 

@@ -20,15 +20,9 @@ import httpx
 import numpy as np
 
 from estimator.discovery import discover_machine
-from estimator.model_store import ModelStore
-from estimator.store import open_store
 from estimator.vocabulary import FEATURE_GROUPS
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Outgoing, TopicSpec
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import (
     DEAD_TOPIC,
     POWER_TOPIC,
@@ -38,7 +32,7 @@ from stream.records import (
     Zone,
     encode,
 )
-from stream.worker import Parts, Worker
+from tests.bench.learner import learner_of
 from tests.estimator.export.host import FAKE_PATH, Answering, Host, answering, total
 
 PROCESSES = 300
@@ -105,20 +99,12 @@ def _measure(folder: Path, host: Host, kepler: Answering) -> None:
 
 def _learn(store_url: str) -> None:
     """Leave models of this machine's type, by `/proc` and by CPU time alone, in the store."""
-    store = open_store(store_url)
     with MemoryLog() as log:
         log.create_topics([TopicSpec(topic, 1) for topic in (USAGE_TOPIC, POWER_TOPIC, DEAD_TOPIC)])
         for usage, power in _records(STEPS):
             log.append_many(USAGE_TOPIC, [Outgoing("n", encode(usage))])
             log.append_many(POWER_TOPIC, [Outgoing("n", encode(power))])
-        parts = Parts(
-            log=log,
-            pool=pool(),
-            checkpoints=Checkpoints(store, "bench"),
-            publisher=Publisher(ModelStore(store)),
-            dead_letter=DeadLetters(log).send,
-        )
-        worker = Worker(parts, [0])
+        worker = learner_of(log, store_url)
         worker.run_to_end()
         assert worker.commit()
 

@@ -9,17 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
 from stream.log.protocol import TopicPartition
 from stream.log.sqlite import SqliteLog
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC, decode_power, decode_usage
-from stream.worker import Parts, Worker, relax_garbage_collection
+from stream.worker import relax_garbage_collection
 from tests.bench.fleet import fill
+from tests.bench.learner import learner_of
 
 LIMIT = 5000.0
 WORKLOADS = 50
@@ -41,15 +36,7 @@ def _measure(nodes: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder, SqliteLog(Path(folder) / "log.sqlite") as log:
         samples = fill(log, nodes, steps, WORKLOADS)
         decode = samples / _decode_seconds(log)
-        store = open_store(f"file://{folder}/store")
-        parts = Parts(
-            log=log,
-            pool=pool(),
-            checkpoints=Checkpoints(store, "bench"),
-            publisher=Publisher(ModelStore(store)),
-            dead_letter=DeadLetters(log).send,
-        )
-        worker = Worker(parts, [0])
+        worker = learner_of(log, f"file://{folder}/store")
         started = time.process_time()
         worker.run_to_end()
         assert worker.commit()

@@ -13,19 +13,14 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
 from stream.intake import TOPICS
 from stream.log import kafka_writer
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import TopicSpec
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC
-from stream.worker import Parts, Worker, relax_garbage_collection
+from stream.worker import relax_garbage_collection
 from tests.bench.fleet import fleet_records
+from tests.bench.learner import learner_of
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.jars import MissingToolError
 
@@ -60,15 +55,7 @@ def _fill(broker: Broker) -> None:
 
 
 def _read(log: KafkaLog, folder: str) -> None:
-    store = open_store(f"file://{folder}/store")
-    parts = Parts(
-        log=log,
-        pool=pool(),
-        checkpoints=Checkpoints(store, "bench"),
-        publisher=Publisher(ModelStore(store)),
-        dead_letter=DeadLetters(log).send,
-    )
-    worker = Worker(parts, [0])
+    worker = learner_of(log, f"file://{folder}/store")
     resident: list[float] = []
     started = time.perf_counter()
 

@@ -14,7 +14,7 @@ from estimator.errors import NoModelError, NotFoundError
 from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
-from estimator.model_store import ModelIndex, ModelStore, Version
+from estimator.model_store import ModelIndex, ModelStore, version_of
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, RAPL, SOURCE_COMPONENTS, OutputType
 from server.status import (
     CheckpointStatus,
@@ -121,18 +121,8 @@ class FakeModels(ModelStore):
 
 def make_index(entry: Entry) -> ModelIndex:
     """The index of a model with that one version."""
-    one = entry.manifest
-    version = Version(
-        digest=entry.digest,
-        at=one.at,
-        samples=one.samples,
-        errors=one.errors,
-        machine=one.machine,
-        features=one.features,
-        components=one.components,
-        since=one.since,
-    )
-    return ModelIndex(1, one.key, entry.digest, [version])
+    version = version_of(entry.digest, entry.manifest)
+    return ModelIndex(1, entry.manifest.key, entry.digest, [version])
 
 
 class FakeCatalog(Catalog):

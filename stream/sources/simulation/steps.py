@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from estimator.errors import MisuseError
+from stream.sources.protocol import Record
 
 _HISTORY_SECONDS: Final = 86_400.0
 _SHORTEST_WAIT_SECONDS: Final = 0.05
+_RECORDS_PER_POLL: Final = 256
 
 
 class Steps:
@@ -34,6 +36,7 @@ class Steps:
             raise MisuseError(f"speed is {speed}: it must be 0 (fastest) or above")
         self.interval = interval_seconds
         self.done = 0
+        self._begun = False
         self._speed, self._clock = speed, clock
         self._began = clock()
         default = self._began if speed == 1 else self._began - _HISTORY_SECONDS
@@ -56,6 +59,27 @@ class Steps:
     def seconds(self) -> float:
         """How much event time has been simulated."""
         return self.done * self.interval
+
+    def poll(
+        self,
+        begin: Callable[[], Iterable[Record]],
+        advance: Callable[[], Iterable[Record]],
+        records_each: int,
+    ) -> list[Record] | None:
+        """The records of the intervals that have ended since the last poll, a bounded number.
+
+        What there is at the ``begin`` comes first; each call of ``advance`` lets one interval pass,
+        which makes about so many records. None once the last one has.
+        """
+        if self.ended:
+            return None
+        records: list[Record] = []
+        if not self._begun:
+            self._begun = True
+            records += begin()
+        for _ in range(min(self.due(), max(1, _RECORDS_PER_POLL // records_each))):
+            records += advance()
+        return records
 
     def due(self) -> int:
         """How many intervals have ended by now and are not simulated yet."""
