@@ -11,30 +11,30 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
-from estimator.catalog import Catalog
-from estimator.counts import Counts
-from estimator.model_store import ModelStore
-from estimator.refresher import Refresher
-from server.artifact_bytes import ArtifactBytes
-from server.best_models import BestModels
-from server.describing import OpenApi
-from server.guarded import guarded
-from server.health import HealthApi
-from server.http_metrics import HttpMetrics
-from server.kepler_api import KeplerApi
-from server.last_status import KEPT_SECONDS, LastStatus
-from server.live import Live
-from server.live_api import LiveApi
-from server.metrics import MetricsApi, WattstreamCollector
-from server.models_api import ModelsApi
+from estimator.choosing.catalog import Catalog
+from estimator.kepler_socket.counts import Counts
+from estimator.kepler_socket.refresher import Refresher
+from estimator.storage.model_store import ModelStore
+from server.kepler.best_models import BestModels
+from server.kepler.kepler_api import KeplerApi
+from server.models.artifact_bytes import ArtifactBytes
+from server.models.models_api import ModelsApi
+from server.models.version_events import VersionEvents
+from server.models.versions_api import VersionsApi
+from server.monitoring.health import HealthApi
+from server.monitoring.last_status import KEPT_SECONDS, LastStatus
+from server.monitoring.live import Live
+from server.monitoring.live_api import LiveApi
+from server.monitoring.metrics import MetricsApi, WattstreamCollector
+from server.monitoring.overview import OverviewApi
+from server.monitoring.page import Page
+from server.monitoring.status import ServerAlone, StatusProvider
 from server.openapi import description
-from server.overview import OverviewApi
-from server.page import Page
-from server.status import ServerAlone, StatusProvider
-from server.token import BearerToken
-from server.version_events import VersionEvents
-from server.versions_api import VersionsApi
-from server.writing import Writers
+from server.web.describing import OpenApi
+from server.web.guarded import guarded
+from server.web.http_metrics import HttpMetrics
+from server.web.token import BearerToken
+from server.web.writing import Writers
 
 REFRESH_SECONDS: Final = 2.0
 ENDLESS: Final = ("/live", "/events")

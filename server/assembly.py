@@ -20,29 +20,29 @@ from estimator.errors import LogUnavailableError, MisuseError, WattstreamError
 from estimator.isolation.choose import make_isolator
 from estimator.isolation.isolator import Isolator
 from estimator.isolation.profile import StoredProfiles
-from estimator.model_store import ModelStore
-from estimator.namespaces import FOLDER
-from estimator.priors import imported_priors
+from estimator.published.priors import imported_priors
 from estimator.settings import Settings
-from estimator.store import Store, open_store
-from server.live import Live
-from server.watching import LiveObserver
-from stream.checkpoint import Checkpoints
-from stream.collect import Collector
+from estimator.storage.model_store import ModelStore
+from estimator.storage.namespaces import FOLDER
+from estimator.storage.store import Store, open_store
+from server.monitoring.live import Live
+from server.monitoring.watching import LiveObserver
+from stream.collecting.collect import Collector
 from stream.complaints import Complaints
-from stream.dead_letters import DeadLetters
-from stream.intake import TOPICS
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.intake import TOPICS
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.shared_models import SharedModels
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.kafka_security import security_of
 from stream.log.open import open_log
 from stream.log.protocol import Log, Membership, TopicSpec
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
-from stream.replay import Replay
-from stream.replay_plan import Plan
-from stream.shared_models import SharedModels
+from stream.replaying.replay import Replay
+from stream.replaying.replay_plan import Plan
 from stream.sources.protocol import Source
-from stream.worker import Parts, Worker
 
 _log = logging.getLogger(__name__)
 

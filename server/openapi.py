@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from estimator.vocabulary import FEATURE_GROUPS, OUTPUT_TYPES, SOURCE_COMPONENTS
-from server.describing import (
+from server.kepler.model_request import ModelRequest
+from server.models.models_api import ListedModel
+from server.models.versions_api import Chosen, Versions
+from server.monitoring.live_api import LISTED_NODES, MOST_NODES
+from server.monitoring.overview import MOST, SHOWN, Drifts, Row
+from server.web.describing import (
     BYTES,
     JSON,
     Described,
@@ -22,12 +27,7 @@ from server.describing import (
     ref,
     schemas_of,
 )
-from server.live_api import LISTED_NODES, MOST_NODES
-from server.model_request import ModelRequest
-from server.models_api import ListedModel
-from server.overview import MOST, SHOWN, Drifts, Row
-from server.parameters import LONGEST
-from server.versions_api import Chosen, Versions
+from server.web.parameters import LONGEST
 
 _RAPL: Final = {"type": "string", "pattern": "rapl", "description": "RAPL by any of its names"}
 _NODE: Final = {

@@ -18,9 +18,9 @@ from typing import Final
 import pytest
 
 from estimator.errors import LogUnavailableError
-from estimator.store import open_store
-from stream import checkpoint, checkpoint_pointer
-from stream.checkpoint import Checkpoints
+from estimator.storage.store import open_store
+from stream.learning import checkpoint, checkpoint_pointer
+from stream.learning.checkpoint import Checkpoints
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Outgoing
 from stream.records import GROUP, POWER_TOPIC, USAGE_TOPIC, encode, topic_of

@@ -15,13 +15,13 @@ import httpx
 import msgspec
 import pytest
 
-from estimator.client import ask
 from estimator.errors import WattstreamError
-from estimator.model_store import ModelStore
+from estimator.kepler_socket.client import ask
 from estimator.settings import Settings
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.assembly import joined, log_of, make_worker, store_of
-from server.live import Live
+from server.monitoring.live import Live
 from stream.records import DEAD_TOPIC, USAGE_TOPIC
 from tests.estimator.artifacts import made_artifact
 from tests.kafka.broker import free_ports

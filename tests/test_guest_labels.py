@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from estimator.catalog import Catalog
-from estimator.discovery import discover_machine
+from estimator.choosing.catalog import Catalog
 from estimator.export.estimating import NodeEstimator
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
+from estimator.system.discovery import discover_machine
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.shard import Shard, read
 from stream.log.protocol import Message
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
-from stream.shard import Shard, read
 from stream.sources.kepler import KeplerSource
 from stream.sources.procfs import ProcSource
 from stream.sources.protocol import Record

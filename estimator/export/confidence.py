@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from estimator.artifact import Manifest
-from estimator.frozen import horizon_for_age
+from estimator.artifacts.artifact import Manifest
+from estimator.artifacts.frozen import horizon_for_age
+from estimator.choosing.similarity import NodeTypeSearch
+from estimator.learning.strangers import TRANSFER
 from estimator.machine import MachineSpec
-from estimator.similarity import NodeTypeSearch
-from estimator.strangers import TRANSFER
 from estimator.vocabulary import HORIZONS
 
 

@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from estimator.answering import Models, core_ratio
-from estimator.choice import Entry, Query
+from estimator.artifacts.frozen import horizon_for_age
+from estimator.artifacts.serving import ServedModel
+from estimator.choosing.choice import Entry, Query
 from estimator.errors import NoModelError
 from estimator.export.confidence import Trust, trust
 from estimator.export.ledger import ZonePower
-from estimator.frozen import horizon_for_age
-from estimator.guest import sources_for
+from estimator.kepler_socket.answering import Models, core_ratio
 from estimator.machine import MachineSpec
-from estimator.serving import ServedModel
+from estimator.system.guest import sources_for
 from estimator.vocabulary import DYN_POWER, RAPL
 
 HARDLY: Final = 1.1

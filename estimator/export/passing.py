@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from estimator.export.exposition import Page
 from estimator.export.families import POWER
-from estimator.fake_meter import is_fake
+from estimator.system.fake_meter import is_fake
 
 
 def has_fake_meter(page: Page) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from estimator.discovery import read_cpuinfo
 from estimator.export import writing
 from estimator.export.estimating import Estimate, NodeEstimator
 from estimator.export.exposition import Page, labelled
@@ -18,8 +17,9 @@ from estimator.export.ledger_file import LedgerFile
 from estimator.export.passing import drop_power, has_fake_meter, measured_zones, node_named_in
 from estimator.export.pinning import Pinning
 from estimator.export.reading import CPU_TIME, Reader, Reading
-from estimator.machine_watch import MachineWatch
-from estimator.memory import give_back_memory
+from estimator.system.discovery import read_cpuinfo
+from estimator.system.machine_watch import MachineWatch
+from estimator.system.memory import give_back_memory
 
 _log = logging.getLogger(__name__)
 

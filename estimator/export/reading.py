@@ -16,7 +16,7 @@ from estimator.export.proc_workloads import ProcWorkloads
 from estimator.export.scrape import KeplerScrape
 from estimator.export.shares import Shares, ShareTracker
 from estimator.export.workloads import Workloads, workloads_of
-from estimator.node_counters import NodeCounters
+from estimator.system.node_counters import NodeCounters
 from estimator.vocabulary import FEATURE_GROUPS
 
 LOOK_AGAIN_SECONDS: Final = 60.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from estimator.errors import DamagedError, MisuseError, SourceUnavailableError
 from estimator.export.exposition import Page, read_page
-from estimator.http_get import Bounds, get
+from estimator.storage.http_get import Bounds, get
 
 KEPLER_URL: Final = "http://127.0.0.1:28282/metrics"
 """Where Kepler 0.10 and later listens unless told otherwise."""

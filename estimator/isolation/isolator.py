@@ -13,7 +13,7 @@ from estimator.isolation.hints import Hints
 from estimator.isolation.profile import IdleProfile, Profiles
 
 if TYPE_CHECKING:
-    from estimator.model import PowerModel
+    from estimator.learning.model import PowerModel
     from estimator.model_key import ModelKey
 
 _log = logging.getLogger(__name__)

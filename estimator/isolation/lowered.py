@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.arrays import Floats, State
-from estimator.frozen import (
+from estimator.artifacts.frozen import (
     FrozenExperts,
     FrozenModel,
     FrozenPolynomials,
     FrozenTrees,
     restore_experts,
 )
-from estimator.frozen_curves import FrozenCurves
-from estimator.frozen_neighbours import FrozenNeighbours
+from estimator.artifacts.frozen_curves import FrozenCurves
+from estimator.artifacts.frozen_neighbours import FrozenNeighbours
 
 
 def lowered(model: FrozenModel, level: Floats) -> FrozenModel:

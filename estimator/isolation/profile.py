@@ -12,7 +12,7 @@ import numpy as np
 
 from estimator.arrays import Floats
 from estimator.errors import DamagedError, NotFoundError
-from estimator.store import Store
+from estimator.storage.store import Store
 
 SCHEMA: Final = 1
 FOLDER: Final = "profiles"

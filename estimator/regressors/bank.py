@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.chunks import Chunks
-from estimator.frozen import FrozenExperts
-from estimator.kepler_curves import Curve
-from estimator.prior import Prior
+from estimator.artifacts.chunks import Chunks
+from estimator.artifacts.frozen import FrozenExperts
+from estimator.artifacts.kepler_curves import Curve
+from estimator.regressors.batch import Batch
+from estimator.regressors.prior import Prior
 
 
 class Bank(Protocol):

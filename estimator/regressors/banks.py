@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.chunks import Chunks
-from estimator.frozen import FrozenExperts
-from estimator.kepler_curves import Curve
-from estimator.prior import Prior
+from estimator.artifacts.chunks import Chunks
+from estimator.artifacts.frozen import FrozenExperts
+from estimator.artifacts.kepler_curves import Curve
 from estimator.regressors.bank import Bank, ChunkedBank, CurveMaker, Forgetter, LineMaker, Starter
+from estimator.regressors.batch import Batch
+from estimator.regressors.prior import Prior
 
 BankMaker = Callable[[Sequence[str], Sequence[str]], Bank]
 """Makes a bank for such features and components."""

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.frozen import FrozenPolynomials
-from estimator.kepler_curves import EXPONENTIAL, LOGARITHMIC, LOGISTIC, Curve
+from estimator.artifacts.frozen import FrozenPolynomials
+from estimator.artifacts.kepler_curves import EXPONENTIAL, LOGARITHMIC, LOGISTIC, Curve
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 
 BINS: Final = 64
 HALF_LIFE_SECONDS: Final = 1800.0

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from river import base
 
 from estimator.arrays import Floats
+from estimator.artifacts.expansion import Expansion
 from estimator.errors import MisuseError
-from estimator.expansion import Expansion
 from estimator.regressors.moments import Moments
 from estimator.regressors.ridge import PENALTY
 

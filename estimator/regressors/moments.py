@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch, Round
-from estimator.expansion import expansion
-from estimator.parts import Parts
+from estimator.artifacts.expansion import expansion
+from estimator.regressors.batch import Batch, Round
+from estimator.regressors.parts import Parts
 
 _FAINTEST: Final = 1e-6
 """Forgetting never leaves less than that of one sample's weight: after a long silence the old

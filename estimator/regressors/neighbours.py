@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch, Round
-from estimator.chunks import Chunk, Chunks
-from estimator.frozen_neighbours import EXPERTS, RECENT, FrozenNeighbours
+from estimator.artifacts.chunks import Chunk, Chunks
+from estimator.artifacts.frozen_neighbours import EXPERTS, RECENT, FrozenNeighbours
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.moments import Moments
 from estimator.regressors.relevance import Relevance
 from estimator.regressors.ridge import PENALTY

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from estimator.prior import Prior
 from estimator.regressors.moments import Moments
+from estimator.regressors.prior import Prior
 
 SAMPLES_WORTH: Final = 0.03
 """The weight of the prior, in samples spread over all the prior's range. Those that a machine

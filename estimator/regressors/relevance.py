@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
+from estimator.regressors.batch import Batch
 
 HALF_LIFE_SECONDS: Final = 1800.0
 """Half-life of a round's influence."""

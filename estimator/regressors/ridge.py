@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch, Round
-from estimator.frozen import FrozenPolynomials
-from estimator.prior import Prior
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.level import Level
 from estimator.regressors.moments import Moments, Solved
 from estimator.regressors.nonnegative import bounded_least_squares
+from estimator.regressors.prior import Prior
 from estimator.regressors.prior_moments import start_from
 
 HALF_LIVES_SECONDS = (40.0, 300.0, 1800.0)

@@ -10,10 +10,16 @@ import numpy as np
 from river import compose, forest, linear_model, optim, preprocessing
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.frozen import FrozenExperts, FrozenPolynomials, FrozenTrees, mixed, restore_experts
+from estimator.artifacts.frozen import (
+    FrozenExperts,
+    FrozenPolynomials,
+    FrozenTrees,
+    mixed,
+    restore_experts,
+)
 from estimator.regressors import river_state
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 
 Export = Callable[[Any, Sequence[Any], Sequence[str]], FrozenExperts]
 """Turns the scaler, one regressor per component, and the features' names into plain arrays."""

@@ -17,11 +17,11 @@ import numpy as np
 from river import base
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.errors import DamagedError, MisuseError
-from estimator.frozen import FrozenPolynomials
 from estimator.regressors import river_state
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 from estimator.regressors.moments import Moments
 from estimator.regressors.ridge import PENALTY
 

@@ -29,7 +29,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the answer as it came")] = False,
 ) -> int:
     """Ask the estimator how much power a node with this usage draws."""
-    from estimator.client import ask
+    from estimator.kepler_socket.client import ask
 
     features = dict(_feature(word) for word in usage)
     request = {

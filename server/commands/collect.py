@@ -38,8 +38,8 @@ def run(
 ) -> int:
     """Read sources and publish their records; ends by itself when all are files."""
     from server import assembly
-    from server.side_app import shown
-    from server.watching import Watcher
+    from server.monitoring.side_app import shown
+    from server.monitoring.watching import Watcher
     from stream.sources.choose import automatic
 
     named = assembly.sources_of(source, settings) if source else None

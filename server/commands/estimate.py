@@ -6,16 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from estimator.catalog import Catalog
+from estimator.choosing.catalog import Catalog
+from estimator.kepler_socket.socket_server import EstimatorServer
 from estimator.settings import EXPORT_SETTINGS, Settings
-from estimator.socket_server import EstimatorServer
 
 if TYPE_CHECKING:
-    from estimator.answering import Models
-    from estimator.machine_watch import MachineWatch
-    from estimator.model_cache import ModelCache
-    from estimator.model_source import ModelSource
-    from estimator.socket_server import Exported
+    from estimator.choosing.model_cache import ModelCache
+    from estimator.kepler_socket.answering import Models
+    from estimator.kepler_socket.socket_server import Exported
+    from estimator.storage.model_source import ModelSource
+    from estimator.system.machine_watch import MachineWatch
 
 ELSEWHERE = ("models", "models_interval")
 """What says where models come from that are not in the store."""
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 def run(settings: Settings) -> int:
     """Answer Kepler's power requests at the socket, by models of the store or a model server."""
-    from estimator.socket_server import serve
+    from estimator.kepler_socket.socket_server import serve
 
     serve(lone_estimator(settings))
     return 0
@@ -41,7 +41,7 @@ def lone_estimator(settings: Settings) -> EstimatorServer:
 
     Models that come from afar, a model server or a bucket, are kept in the data folder.
     """
-    from estimator.nearby import NearbyModels
+    from estimator.choosing.nearby import NearbyModels
 
     watch = _watch(settings)
     nearby = NearbyModels(_source(settings), watch.machine)
@@ -62,12 +62,12 @@ def make_estimator(
     refresh_seconds: float | None = None,
 ) -> EstimatorServer:
     """The estimator of these models, not yet bound."""
-    from estimator.answering import Answerer
-    from estimator.counts import Counts
-    from estimator.imported import ImportedModels
-    from estimator.meters import missing_meters
-    from estimator.model_feed import ModelFeed
-    from estimator.socket_path import access
+    from estimator.kepler_socket.answering import Answerer
+    from estimator.kepler_socket.counts import Counts
+    from estimator.kepler_socket.model_feed import ModelFeed
+    from estimator.kepler_socket.socket_path import access
+    from estimator.published.imported import ImportedModels
+    from estimator.system.meters import missing_meters
 
     watch = watch or _watch(settings)
     counts = Counts()
@@ -109,8 +109,8 @@ def _exported(
     from estimator.export.power_export import Policy, PowerExport
     from estimator.export.reading import Reader
     from estimator.export.scrape import KEPLER_URL, KeplerScrape
-    from estimator.meters import missing_meters
-    from estimator.socket_server import Exported
+    from estimator.kepler_socket.socket_server import Exported
+    from estimator.system.meters import missing_meters
 
     proc, sysfs, said = Path(settings.procfs), Path(settings.sysfs), settings.export_kepler
     kepler = None if said == "none" else KeplerScrape(said or KEPLER_URL)
@@ -139,11 +139,11 @@ def _exported(
 
 
 def _source(settings: Settings) -> ModelSource:
-    from estimator.model_store import ModelStore
-    from estimator.store import open_store
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.store import open_store
 
     if settings.models:
-        from estimator.remote_models import RemoteModels
+        from estimator.storage.remote_models import RemoteModels
 
         return RemoteModels(settings.models)
     return ModelStore(open_store(settings.store_url))
@@ -151,9 +151,9 @@ def _source(settings: Settings) -> ModelSource:
 
 def _cache(settings: Settings, source: ModelSource) -> ModelCache:
     """A cache in the data folder; where that cannot be written, one in memory."""
+    from estimator.choosing.model_cache import ModelCache
     from estimator.errors import StoreError
-    from estimator.model_cache import ModelCache
-    from estimator.store import InMemoryStore, open_store
+    from estimator.storage.store import InMemoryStore, open_store
 
     folder = Path(settings.data) / "estimator"
     try:
@@ -164,14 +164,14 @@ def _cache(settings: Settings, source: ModelSource) -> ModelCache:
 
 
 def _is_guest(settings: Settings) -> bool:
-    from estimator.guest import is_guest
+    from estimator.system.guest import is_guest
 
     return is_guest(Path(settings.procfs), Path(settings.sysfs))
 
 
 def _watch(settings: Settings) -> MachineWatch:
-    from estimator.discovery import discover_machine
-    from estimator.machine_watch import MachineWatch
+    from estimator.system.discovery import discover_machine
+    from estimator.system.machine_watch import MachineWatch
 
     proc, sysfs = Path(settings.procfs), Path(settings.sysfs)
     return MachineWatch(discover_machine(proc, sysfs), lambda: discover_machine(proc, sysfs))

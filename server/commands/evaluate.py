@@ -15,7 +15,7 @@ from server.commands.output import print_json, print_table, progress
 from server.commands.writable import check_writable
 
 if TYPE_CHECKING:
-    from stream.history import History
+    from stream.analysis.history import History
 
 SETTINGS = ("experts",)
 
@@ -37,9 +37,9 @@ def run(
     ] = None,
 ) -> int:
     """Say how wrong models are on a recorded trace: every sample is predicted, then learned."""
-    from stream.evaluate import evaluate
-    from stream.history import History
-    from stream.pools import pool
+    from stream.analysis.evaluate import evaluate
+    from stream.analysis.history import History
+    from stream.learning.pools import pool
     from stream.sources.trace import TraceSource
 
     if trace.suffix == ".json":
@@ -66,7 +66,7 @@ def run(
 def _compared(
     trace: Path, named: list[str] | None, groups: dict[str, tuple[str, ...]]
 ) -> dict[str, Any]:
-    from stream.compare import compare
+    from stream.analysis.compare import compare
     from stream.sources.trace import TraceSource
 
     def say(name: str) -> None:
@@ -77,7 +77,7 @@ def _compared(
 
 
 def _draw(history: History, path: Path, trace: Path) -> None:
-    from stream.plot import plot
+    from stream.analysis.plot import plot
 
     for course in history.courses()[:1]:
         plot(course, path, f"{trace.name}, {course.key.source}: {len(course.seconds)} samples")

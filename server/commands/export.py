@@ -44,9 +44,9 @@ def run(
     """Write learned models as Kepler's weights, with a README of their errors."""
     import shutil
 
-    from estimator.exporting import Export, export_models
-    from estimator.namespaces import existing_namespace
-    from estimator.store import open_store
+    from estimator.published.exporting import Export, export_models
+    from estimator.storage.namespaces import existing_namespace
+    from estimator.storage.store import open_store
 
     store = open_store(settings.store_url)
     if namespace is not None:

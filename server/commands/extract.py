@@ -45,8 +45,8 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> int:
     """Write samples as a table: usage rates and mean watts of each node and interval."""
-    from stream.samples_table import check_format, samples_table, smoothed, write_table
-    from stream.samples_wanted import wanted_samples
+    from stream.analysis.samples_table import check_format, samples_table, smoothed, write_table
+    from stream.analysis.samples_wanted import wanted_samples
 
     if extractor not in EXTRACTORS:
         raise MisuseError(f"--extractor is {extractor!r}: known are {', '.join(EXTRACTORS)}")

@@ -46,10 +46,10 @@ def run(
 ) -> int:
     """Write samples of power above idle as a table; --isolator says what is subtracted."""
     from server import assembly
-    from stream.isolation_of_samples import isolate
-    from stream.pools import pool
-    from stream.samples_table import check_format, samples_table, write_table
-    from stream.samples_wanted import wanted_samples
+    from stream.analysis.isolation_of_samples import isolate
+    from stream.analysis.samples_table import check_format, samples_table, write_table
+    from stream.analysis.samples_wanted import wanted_samples
+    from stream.learning.pools import pool
 
     check_format(output)
     check_writable(output)
@@ -100,8 +100,8 @@ def _named(isolator: Isolator, names: Mapping[str, str]) -> Isolator:
 def _recorded(settings: Settings, path: Path) -> Isolator:
     """The isolator ``profile``, of what that recording has of idle machines."""
     from estimator.isolation.choose import make_isolator
-    from stream.idle_recording import IdleRecorder
-    from stream.recording import FileRecording
+    from stream.analysis.idle_recording import IdleRecorder
+    from stream.analysis.recording import FileRecording
 
     if settings.isolator != "profile":
         raise MisuseError(f"--profile is {path}: isolator {settings.isolator!r} needs none")

@@ -41,12 +41,12 @@ def run(
     ] = False,
 ) -> int:
     """Learn from the log, checkpoint, and publish models to the store."""
-    from estimator.importing import import_at_start
-    from estimator.model_store import ModelStore
+    from estimator.published.importing import import_at_start
+    from estimator.storage.model_store import ModelStore
     from server import assembly
-    from server.side_app import shown
-    from server.watching import Watcher
-    from stream.worker import relax_garbage_collection
+    from server.monitoring.side_app import shown
+    from server.monitoring.watching import Watcher
+    from stream.learning.worker import relax_garbage_collection
 
     relax_garbage_collection()
     with ExitStack() as parts:

@@ -14,7 +14,7 @@ from server.commands.models_import import import_
 from server.commands.output import print_json, print_table, watts
 
 if TYPE_CHECKING:
-    from estimator.model_index import ModelIndex
+    from estimator.storage.model_index import ModelIndex
 
 SETTINGS = ("data", "store")
 
@@ -38,9 +38,9 @@ def run(
     """List the store's models with their errors in watts, next sample and by age served."""
     import msgspec
 
-    from estimator.model_store import ModelStore
-    from estimator.namespaces import existing_namespace
-    from estimator.store import open_store
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.namespaces import existing_namespace
+    from estimator.storage.store import open_store
 
     store, where = open_store(settings.store_url), settings.store_url
     if namespace is not None:
@@ -82,8 +82,8 @@ def promote(
     ] = None,
 ) -> int:
     """Publish a replay's models as the live ones."""
-    from estimator import namespaces
-    from estimator.store import open_store
+    from estimator.storage import namespaces
+    from estimator.storage.store import open_store
 
     promoted = namespaces.promote(open_store(settings.store_url), namespace, model)
     print_table(["model", "version"], [[slug, digest] for slug, digest in promoted.items()])

@@ -20,9 +20,9 @@ def import_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> int:
     """Take models that were learned elsewhere into the store, marked as imported."""
-    from estimator.importing import import_models
-    from estimator.model_store import ModelStore
-    from estimator.store import open_store
+    from estimator.published.importing import import_models
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.store import open_store
 
     done = import_models(ModelStore(open_store(settings.store_url)), location)
     new = len(done.models) - done.unchanged

@@ -14,9 +14,9 @@ from estimator.settings import Settings
 from server.commands.output import print_json, print_table, watts
 
 if TYPE_CHECKING:
-    from estimator.model_index import ModelIndex, Version
-    from estimator.model_store import ModelStore
-    from estimator.version_diff import Difference
+    from estimator.storage.model_index import ModelIndex, Version
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.version_diff import Difference
 
 _SHORT: Final = 12
 """So much of a digest is shown, and is enough to name it."""
@@ -57,8 +57,8 @@ def diff(
     json: Json = False,
 ) -> int:
     """Show in what two versions of a model differ: errors, features, weights, ranges."""
-    from estimator.model_index import find_version
-    from estimator.version_diff import difference
+    from estimator.storage.model_index import find_version
+    from estimator.storage.version_diff import difference
 
     models, index = _opened(settings, model)
     first, second = (find_version(index, text) for text in (a, b))
@@ -81,7 +81,7 @@ def rollback(
     ] = None,
 ) -> int:
     """Make an older version of a model current, and pin it."""
-    from estimator.model_index import find_version, version_before
+    from estimator.storage.model_index import find_version, version_before
 
     models, index = _opened(settings, model)
     chosen = version_before(index) if version is None else find_version(index, version)
@@ -102,7 +102,7 @@ def pin(
     ] = False,
 ) -> int:
     """Keep a version of a model current whatever is published."""
-    from estimator.model_index import find_version
+    from estimator.storage.model_index import find_version
 
     if off and version is not None:
         raise MisuseError(f"--off goes without a version, and {version!r} is given")
@@ -118,9 +118,9 @@ def pin(
 
 
 def _opened(settings: Settings, text: str) -> tuple[ModelStore, ModelIndex]:
-    from estimator.model_index import find_index
-    from estimator.model_store import ModelStore
-    from estimator.store import open_store
+    from estimator.storage.model_index import find_index
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.store import open_store
 
     models = ModelStore(open_store(settings.store_url))
     return models, find_index(models.indexes(), text)
@@ -145,7 +145,7 @@ def _time(at: int) -> str:
 
 
 def _differing(row: Difference) -> list[str]:
-    from estimator.version_diff import LEARNED_UNTIL
+    from estimator.storage.version_diff import LEARNED_UNTIL
 
     if row.what == LEARNED_UNTIL:
         return [row.what, row.of, _moment(row.a), _moment(row.b), "UTC"]

@@ -29,8 +29,8 @@ from server.commands.writable import check_writable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stream.learned_samples import LearnedSamples
-    from stream.recording import Recording
+    from stream.analysis.learned_samples import LearnedSamples
+    from stream.analysis.recording import Recording
     from stream.sample import Sample
 
 _log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ def run(
     ] = "bpf_cpu_time_ms",
 ) -> int:
     """Draw what was recorded: models learn it anew, every sample predicted before it is learned."""
-    from stream.plots.figure import check_form, save
-    from stream.samples_wanted import wanted_samples
+    from stream.analysis.plots.figure import check_form, save
+    from stream.analysis.samples_wanted import wanted_samples
 
     if what not in KINDS:
         raise MisuseError(f"plot {what!r} is not known; known are {', '.join(KINDS)}")
@@ -89,32 +89,32 @@ Groups = dict[str, tuple[str, ...]]
 
 
 def _power(samples: list[Sample], settings: Settings, groups: Groups, name: str) -> Figure:
-    from stream.plots.power import plot_power
+    from stream.analysis.plots.power import plot_power
 
     return plot_power(_learn(samples, settings.experts, groups, name).best(), name)
 
 
 def _errors(samples: list[Sample], settings: Settings, groups: Groups, name: str) -> Figure:
-    from stream.plots.errors import plot_errors
+    from stream.analysis.plots.errors import plot_errors
 
     return plot_errors(_learn(samples, settings.experts, groups, name).best(), name)
 
 
 def _features(samples: list[Sample], _settings: Settings, _groups: Groups, name: str) -> Figure:
-    from stream.plots.features import plot_features
+    from stream.analysis.plots.features import plot_features
 
     return plot_features(samples, name)
 
 
 def _curves(samples: list[Sample], settings: Settings, groups: Groups, name: str) -> Figure:
-    from stream.plots.curves import plot_curves
+    from stream.analysis.plots.curves import plot_curves
 
     return plot_curves(_learn(samples, settings.experts, groups, name).courses, samples, name)
 
 
 def _models(samples: list[Sample], settings: Settings, groups: Groups, name: str) -> Figure:
     """All experts together, and where they are several each alone."""
-    from stream.plots.models import plot_models
+    from stream.analysis.plots.models import plot_models
 
     several = len(settings.experts) > 1
     pools = {expert: (expert,) for expert in settings.experts if several and expert != "curves"}
@@ -124,8 +124,8 @@ def _models(samples: list[Sample], settings: Settings, groups: Groups, name: str
 
 
 def _shares(recording: Recording, component: str | None, feature: str) -> Figure:
-    from stream.plots.shares import plot_shares
-    from stream.shares import UsageByWorkload
+    from stream.analysis.plots.shares import plot_shares
+    from stream.analysis.shares import UsageByWorkload
 
     usage = UsageByWorkload(feature)
     samples: list[Sample] = []
@@ -147,8 +147,8 @@ def _shares(recording: Recording, component: str | None, feature: str) -> Figure
 def _learn(
     samples: list[Sample], experts: tuple[str, ...], groups: Groups, name: str
 ) -> LearnedSamples:
-    from stream.learned_samples import learn_samples
-    from stream.pools import pool
+    from stream.analysis.learned_samples import learn_samples
+    from stream.learning.pools import pool
 
     with progress(f"learning {name}") as show:
         return learn_samples(samples, pool(experts, groups), show)

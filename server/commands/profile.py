@@ -44,7 +44,7 @@ def run(
 
     from estimator.isolation.profile import StoredProfiles
     from server import assembly
-    from stream.idle_recording import record_source, restless
+    from stream.analysis.idle_recording import record_source, restless
     from stream.sources.trace import TraceSource
 
     store = assembly.store_of(settings)
@@ -84,12 +84,12 @@ def _of_log(
 ) -> list[IdleProfile] | None:
     """What the log has of that time, once it is over; None if it was stopped before."""
     from server import assembly
-    from stream.idle_recording import record_idle
+    from stream.analysis.idle_recording import record_idle
     from stream.log.window import WindowLog
-    from stream.replay_plan import Asked
-    from stream.replay_range import make_plan
-    from stream.selection import Selection
-    from stream.when import parse_time
+    from stream.replaying.replay_plan import Asked
+    from stream.replaying.replay_range import make_plan
+    from stream.replaying.selection import Selection
+    from stream.replaying.when import parse_time
 
     now = time.time()
     begin = round(now * 1000) if start is None else parse_time(start, now)

@@ -19,7 +19,7 @@ from server.commands.pace import shown
 from server.commands.running import INTERRUPTED, stopped_by_signals
 
 if TYPE_CHECKING:
-    from stream.prometheus_query import Asked, Taken
+    from stream.analysis.prometheus_query import Asked, Taken
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> int:
     """Take what Prometheus has of Kepler in a stretch of time, in as many queries as it takes."""
-    from stream.prometheus_query import Asked, asked_span
+    from stream.analysis.prometheus_query import Asked, asked_span
 
     if step and step < 0.001:
         raise MisuseError(f"--step is {step}: 0.001 or more is needed")
@@ -106,8 +106,8 @@ def run(
 def _take(
     server: str, token_file: Path | None, asked: Asked, path: Path, stop: threading.Event
 ) -> Taken | None:
-    from stream.prometheus_api import Prometheus
-    from stream.prometheus_query import take
+    from stream.analysis.prometheus_api import Prometheus
+    from stream.analysis.prometheus_query import take
 
     with (
         Prometheus(server, _token(token_file)) as prometheus,

@@ -13,7 +13,7 @@ from estimator.errors import MisuseError
 from estimator.settings import KAFKA_SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from stream.recording import Recording
+    from stream.analysis.recording import Recording
 
 READING: Final = ("data", "log", "node", "lateness", *KAFKA_SETTINGS)
 """The settings of every command that reads what was recorded."""
@@ -49,7 +49,7 @@ def recording_of(
     features: Sequence[str] | None = None,
 ) -> Iterator[Recording]:
     """The recording that is meant; the log is closed at the end."""
-    from stream.recording import FileRecording, LogRecording, Wanted
+    from stream.analysis.recording import FileRecording, LogRecording, Wanted
 
     wanted = Wanted(start, end, _patterns(nodes))
     if file is not None:

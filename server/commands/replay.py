@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from estimator.errors import MisuseError
-from estimator.namespaces import check_namespace, in_namespace
 from estimator.settings import ISOLATION_SETTINGS, KAFKA_SETTINGS, Settings
+from estimator.storage.namespaces import check_namespace, in_namespace
 from server.commands.errors_table import ERROR_COLUMNS, error_cells
 from server.commands.output import print_json, print_table
 from server.commands.pace import shown
 from server.commands.running import INTERRUPTED, stopped_by_signals
 
 if TYPE_CHECKING:
-    from stream.replay_plan import Plan
+    from stream.replaying.replay_plan import Plan
 
 _log = logging.getLogger(__name__)
 
@@ -70,11 +70,11 @@ def run(
 ) -> int:
     """Learn a stretch of the log anew, apart from live learners and models, and report."""
     from server import assembly
-    from stream.pools import pool
-    from stream.replay import plan_of
-    from stream.replay_plan import Asked, default_name
-    from stream.replay_report import check_learned, replay_report
-    from stream.worker import relax_garbage_collection
+    from stream.analysis.replay_report import check_learned, replay_report
+    from stream.learning.pools import pool
+    from stream.learning.worker import relax_garbage_collection
+    from stream.replaying.replay import plan_of
+    from stream.replaying.replay_plan import Asked, default_name
 
     asked = Asked(
         start=start,
@@ -126,7 +126,7 @@ def _patterns(nodes: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _begin(plan: Plan, name: str, done: int, total: int) -> None:
-    from stream.when import format_time
+    from stream.replaying.when import format_time
 
     _log.info(
         "replaying %s to %s into namespace %s: %d records around that time%s",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from estimator.errors import WattstreamError
 
 if TYPE_CHECKING:  # The estimator's command comes here too and must not load the learner.
-    from server.watching import Watcher
-    from stream.worker import Worker
+    from server.monitoring.watching import Watcher
+    from stream.learning.worker import Worker
 
 _log = logging.getLogger(__name__)
 

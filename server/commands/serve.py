@@ -21,14 +21,14 @@ SETTINGS = (
 
 def run(settings: Settings) -> int:
     """Serve the store's models by HTTP to Kepler, estimators, Prometheus and people."""
-    from estimator.catalog import Catalog
-    from estimator.importing import import_at_start
-    from estimator.model_store import ModelStore
-    from estimator.store import open_store
+    from estimator.choosing.catalog import Catalog
+    from estimator.published.importing import import_at_start
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.store import open_store
     from server.app import make_app
-    from server.http_server import HttpServer
-    from server.tls import Certificate
-    from server.token import BearerToken
+    from server.web.http_server import HttpServer
+    from server.web.tls import Certificate
+    from server.web.token import BearerToken
 
     token, certificate = BearerToken.of(settings), Certificate.of(settings)
     models = ModelStore(open_store(settings.store_url))

@@ -27,7 +27,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
 ) -> int:
     """List topics by partition: offsets, what was committed, the lag, and dead letters."""
-    from stream import dead_letter_box
+    from stream.letters import dead_letter_box
     from stream.log.kafka_security import security_of
     from stream.log.open import open_log
     from stream.records import DEAD_TOPIC, GROUP
@@ -64,7 +64,7 @@ def run(
 
 def _dead_letters(log: Log, topics: list[str]) -> Counter[TopicPartition] | None:
     """How many letters wait, by the partition that they came from; None if they are too many."""
-    from stream.dead_letter_box import DeadLetterBox
+    from stream.letters.dead_letter_box import DeadLetterBox
     from stream.records import DEAD_TOPIC
 
     if DEAD_TOPIC not in topics:

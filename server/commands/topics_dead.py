@@ -12,7 +12,7 @@ from estimator.settings import Settings
 from server.commands.output import print_json
 
 if TYPE_CHECKING:
-    from stream.redrive import Choice
+    from stream.letters.redrive import Choice
 
 Kinds = Annotated[
     list[str] | None, typer.Option("--kind", help="Only letters with a reason of this kind")
@@ -33,8 +33,8 @@ def run(
     ] = False,
 ) -> int:
     """Print dead letters with their original values, one JSON object a line."""
-    from stream.dead_letter_box import DeadLetterBox
-    from stream.letter_lines import letter_line
+    from stream.letters.dead_letter_box import DeadLetterBox
+    from stream.letters.letter_lines import letter_line
     from stream.log.kafka_security import security_of
     from stream.log.open import open_log
 
@@ -50,9 +50,9 @@ def choice(
     kinds: Collection[str] | None, topics: Collection[str] | None, nodes: Collection[str] | None
 ) -> Choice:
     """The letters that the flags mean; ``MisuseError`` if there can be none like that."""
-    from stream.dead_letters import REASON_KINDS
+    from stream.letters.dead_letters import REASON_KINDS
+    from stream.letters.redrive import Choice
     from stream.records import POWER_TOPIC, USAGE_TOPIC
-    from stream.redrive import Choice
 
     _known("--kind", kinds, (*REASON_KINDS, "other"))
     _known("--topic", topics, (USAGE_TOPIC, POWER_TOPIC))

@@ -15,7 +15,7 @@ from server.commands.output import print_json, print_table
 from server.commands.topics_dead import Kinds, Nodes, Topics, choice
 
 if TYPE_CHECKING:
-    from stream.dead_letter_box import Letter
+    from stream.letters.dead_letter_box import Letter
 
 _SAID: Final = 20
 """So many letters that were not sent are named, when none of them was asked for by name."""
@@ -39,10 +39,10 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list")] = False,
 ) -> int:
     """Send dead letters back to their topics: those that can be read by now, or repaired ones."""
-    from stream.dead_letter_box import DeadLetterBox
+    from stream.letters.dead_letter_box import DeadLetterBox
+    from stream.letters.redrive import FATES, Redriver
     from stream.log.kafka_security import security_of
     from stream.log.open import open_log
-    from stream.redrive import FATES, Redriver
 
     chosen = choice(kind, topic, node)
     values = None if repaired is None else _read(repaired)
@@ -67,7 +67,7 @@ def run(
 
 
 def _read(origin: str) -> dict[str, bytes]:
-    from stream.letter_lines import read_repaired
+    from stream.letters.letter_lines import read_repaired
 
     if origin == "-":
         return read_repaired(sys.stdin.buffer, "standard input")

@@ -65,8 +65,8 @@ def run(
 ) -> int:
     """Learn models of a recorded Prometheus answer or a trace, and write them into a zip."""
     from server.training.run import train
+    from stream.learning.worker import relax_garbage_collection
     from stream.sources.trace import TraceSource
-    from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
     asked = (

@@ -18,9 +18,9 @@ SETTINGS = (
 def run(settings: Settings) -> int:
     """Train models from recorded Prometheus answers that are posted to /train."""
     from server import assembly
-    from server.http_server import HttpServer
-    from server.tls import Certificate
     from server.training.app import make_trainer
+    from server.web.http_server import HttpServer
+    from server.web.tls import Certificate
 
     certificate = Certificate.of(settings)
     with (

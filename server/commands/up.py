@@ -35,18 +35,18 @@ def run(
     ] = None,
 ) -> int:
     """Start everything here: sources, log, learner, model server and estimator."""
-    from estimator.catalog import Catalog
-    from estimator.importing import import_at_start
-    from estimator.model_store import ModelStore
+    from estimator.choosing.catalog import Catalog
+    from estimator.published.importing import import_at_start
+    from estimator.storage.model_store import ModelStore
     from server import assembly
     from server.app import make_app
-    from server.http_server import HttpServer
-    from server.live import Live
-    from server.tls import Certificate
-    from server.token import BearerToken
-    from server.watching import Watcher
+    from server.monitoring.live import Live
+    from server.monitoring.watching import Watcher
+    from server.web.http_server import HttpServer
+    from server.web.tls import Certificate
+    from server.web.token import BearerToken
+    from stream.learning.worker import relax_garbage_collection
     from stream.sources.choose import automatic
-    from stream.worker import relax_garbage_collection
 
     relax_garbage_collection()
     with ExitStack() as parts:

@@ -13,7 +13,7 @@ from server.commands.output import print_json, print_table
 from server.commands.recorded import READING, End, File, Nodes, Start, recording_of
 
 if TYPE_CHECKING:
-    from stream.validation import Finding
+    from stream.analysis.validation import Finding
 
 SETTINGS = READING
 
@@ -32,7 +32,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> int:
     """Say what was recorded: readings, zeros, gaps and resets; status 1 if it is of no use."""
-    from stream.validation import Validator, worth_a_look
+    from stream.analysis.validation import Validator, worth_a_look
 
     validator = Validator()
     with recording_of(settings, file, start, end, nodes) as recording:

@@ -18,8 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from estimator.errors import NotFoundError, WattstreamError
-from server.errors import error_response
-from server.models_api import ARCHIVE, JSON, download
+from server.models.models_api import ARCHIVE, JSON, download
 from server.training.explain import one_line
 from server.training.jobs import BusyError, Job, Jobs, State
 from server.training.mapped import mapped
@@ -27,7 +26,8 @@ from server.training.process import Outcome
 from server.training.request import TrainRequest, decode_request
 from server.training.run import Report
 from server.training.upload import SILENT_SECONDS, receive_body
-from server.writing import Writers
+from server.web.errors import error_response
+from server.web.writing import Writers
 
 _log = logging.getLogger(__name__)
 

@@ -12,14 +12,10 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
 from estimator.settings import Settings
-from server.describing import OpenApi
-from server.guarded import guarded
-from server.health import HealthApi
-from server.http_metrics import HttpMetrics
-from server.last_status import LastStatus
-from server.metrics import MetricsApi
-from server.status import ServerAlone
-from server.token import BearerToken
+from server.monitoring.health import HealthApi
+from server.monitoring.last_status import LastStatus
+from server.monitoring.metrics import MetricsApi
+from server.monitoring.status import ServerAlone
 from server.training.api import Check, TrainingApi
 from server.training.jobs import Jobs
 from server.training.metrics import TrainingCollector
@@ -27,8 +23,12 @@ from server.training.openapi import description
 from server.training.process import ProcessRunner
 from server.training.run import check_request
 from server.training.upload import SILENT_SECONDS
-from server.writing import Writers
-from stream.pools import pool
+from server.web.describing import OpenApi
+from server.web.guarded import guarded
+from server.web.http_metrics import HttpMetrics
+from server.web.token import BearerToken
+from server.web.writing import Writers
+from stream.learning.pools import pool
 
 ENDLESS: Final = ("/train",)
 """What may wait for a run, or for a large body: `Jobs` and `receive_body` bound it."""

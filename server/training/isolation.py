@@ -11,11 +11,11 @@ from estimator.isolation.hints import Hints
 from estimator.isolation.isolator import Isolator, TrainerIsolator
 from estimator.isolation.profile import IdleProfile
 from server.training.request import TrainerSpec, TrainRequest
-from stream.idle_recording import IdleRecorder
-from stream.learner import Pool
-from stream.shard import Shard
+from stream.analysis.idle_recording import IdleRecorder
+from stream.analysis.training import learn_all
+from stream.learning.learner import Pool
+from stream.learning.shard import Shard
 from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.training import learn_all
 
 IDLE: Final = "trainer.idle_prom_response"
 

@@ -9,8 +9,8 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 import estimator
-from server.metric_families import Family
 from server.training.jobs import Jobs
+from server.web.metric_families import Family
 
 FAMILIES: Final = (
     Family(

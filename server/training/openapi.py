@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.describing import (
+from server.training.api import ShownJob
+from server.training.request import TrainRequest
+from server.web.describing import (
     BYTES,
     Described,
     document,
@@ -15,8 +17,6 @@ from server.describing import (
     ref,
     schemas_of,
 )
-from server.training.api import ShownJob
-from server.training.request import TrainRequest
 
 _PREFER: Final = {
     "name": "Prefer",

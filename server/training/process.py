@@ -17,7 +17,7 @@ import msgspec
 from estimator.settings import PREFIX
 from server.training.child import Order, Told
 from server.training.run import Report
-from stream.training import Fraction
+from stream.analysis.training import Fraction
 
 _log = logging.getLogger(__name__)
 

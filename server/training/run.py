@@ -8,20 +8,20 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import asdict, replace
 
-from estimator.archive import pack
+from estimator.artifacts.archive import pack
 from estimator.errors import RequestError, WattstreamError
-from estimator.model_store import ModelIndex, ModelStore
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelIndex, ModelStore
+from estimator.storage.store import InMemoryStore
 from estimator.vocabulary import ABS_POWER, DYN_POWER, OutputType
 from server.training.isolation import check_isolator, isolation_of
 from server.training.request import TrainRequest, listed
-from stream.evaluate import errors_of
-from stream.pools import pool
-from stream.publisher import FEWEST_SAMPLES, Publisher
+from stream.analysis.evaluate import errors_of
+from stream.analysis.training import Fraction, Training
+from stream.learning.pools import pool
+from stream.learning.publisher import FEWEST_SAMPLES, Publisher
+from stream.learning.trainers import experts_of
 from stream.sources.prometheus_json import PrometheusJsonSource
 from stream.sources.trace import TraceSource
-from stream.trainers import experts_of
-from stream.training import Fraction, Training
 
 REPORT: Final = "report.json"
 """The member of the zip that says how wrong the models are; all others are a store's."""

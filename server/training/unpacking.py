@@ -6,8 +6,8 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
+from estimator.artifacts.zips import open_zip
 from estimator.errors import DamagedError
-from estimator.zips import open_zip
 
 
 def take_out(path: Path, limit: int) -> None:

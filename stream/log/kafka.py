@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from estimator.errors import LogUnavailableError, NotFoundError
-from stream.closing import Closing
 from stream.log.alone import common_count
+from stream.log.closing import Closing
 from stream.log.kafka_admin import EARLIEST, LATEST, KafkaAdmin, TopicInfo
 from stream.log.kafka_clients import Connector
 from stream.log.kafka_membership import KafkaMembership

@@ -9,8 +9,8 @@ from operator import attrgetter
 from threading import Condition
 
 from estimator.errors import NotFoundError
-from stream.closing import Closing
 from stream.log.alone import JoinedAlone
+from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec

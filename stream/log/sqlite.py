@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from estimator.errors import NotFoundError
-from stream.closing import Closing
 from stream.log import sqlite_partition
 from stream.log.alone import JoinedAlone
+from stream.log.closing import Closing
 from stream.log.fairness import Turns
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Outgoing, TopicPartition, TopicSpec

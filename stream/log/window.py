@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from estimator.errors import LogUnavailableError, MisuseError, NotFoundError
-from stream.closing import Closing
 from stream.complaints import Complaints
 from stream.log.alone import JoinedAlone
+from stream.log.closing import Closing
 from stream.log.protocol import Log, Outgoing, Reader, TopicPartition, TopicSpec
 from stream.log.window_reader import AWAY, WindowReader
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from estimator.discovery import discover_machine
 from estimator.errors import MisuseError, SourceUnavailableError
-from estimator.guest import vm_id
 from estimator.settings import Settings
+from estimator.system.discovery import discover_machine
+from estimator.system.guest import vm_id
 from estimator.vocabulary import HYPERVISOR
 from stream.records import PowerRecord, UsageRecord
 from stream.sources import hwmon, procfs, rapl

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from estimator.fake_meter import is_fake
 from estimator.machine import MachineSpec
+from estimator.system.fake_meter import is_fake
 from estimator.vocabulary import ACPI, RAPL, SOURCE_COMPONENTS
 from stream.records import VERSION, PowerRecord, UsageRecord, Workloads, Zone
 from stream.sources.kepler_exposition import Families, Sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from estimator.fake_meter import is_fake
+from estimator.system.fake_meter import is_fake
 from estimator.vocabulary import HYPERVISOR, SOURCE_COMPONENTS
 from stream.records import VERSION, PowerRecord, Zone
 from stream.sources.kepler_exposition import Families, Sample

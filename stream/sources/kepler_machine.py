@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from estimator.discovery import processor_name
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from estimator.system.discovery import processor_name
 from stream.sources.kepler_exposition import Sample
 
 _VENDORS: Final = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "hygon"}

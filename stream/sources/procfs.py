@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from estimator.discovery import discover_machine
 from estimator.machine import MachineSpec
-from estimator.node_counters import NodeCounters
+from estimator.system.discovery import discover_machine
+from estimator.system.node_counters import NodeCounters
 from stream.records import VERSION, UsageRecord
 from stream.sources.protocol import Record
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from estimator.choice import Query
+from estimator.choosing.choice import Query
+from estimator.choosing.model_filter import parse_filter
+from estimator.choosing.shelf import Shelf
 from estimator.machine import MachineSpec
-from estimator.model_filter import parse_filter
-from estimator.shelf import Shelf
 from estimator.vocabulary import FEATURE_GROUPS, OUTPUT_TYPES, RAPL, OutputType
 from tests.server.fakes import make_entry
 

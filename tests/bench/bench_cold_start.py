@@ -23,17 +23,17 @@ import msgspec
 import numpy as np
 
 from estimator.arrays import Floats
-from estimator.artifact import Artifact
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.shelf import LINEAR_TRAINER
+from estimator.learning.model import PowerModel
 from estimator.machine import MachineSpec
-from estimator.model import PowerModel
 from estimator.model_key import ModelKey
-from estimator.pipeline_folder import folder_files
-from estimator.pipelines import read_pipelines
-from estimator.prior import Prior
-from estimator.priors import Priors
-from estimator.published_weights import Place, published_artifact
-from estimator.shelf import LINEAR_TRAINER
-from stream.pools import pool
+from estimator.published.pipeline_folder import folder_files
+from estimator.published.pipelines import read_pipelines
+from estimator.published.priors import Priors
+from estimator.published.published_weights import Place, published_artifact
+from estimator.regressors.prior import Prior
+from stream.learning.pools import pool
 from stream.sources.trace import TraceSource
 from tests.bench.bench_quality import Samples, samples_of
 from tests.bench.machines import COUNTERS, MACHINES, Machine

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from estimator.client import ask
 from estimator.errors import WattstreamError
+from estimator.kepler_socket.client import ask
 from stream.log.memory import MemoryLog
 from tests.bench.fleet import FEATURES, fill
 from tests.bench.learner import learner_of

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from river import forest, preprocessing
 
-from stream.evaluate import evaluate
-from stream.pools import pool
+from stream.analysis.evaluate import evaluate
+from stream.learning.pools import pool
 from stream.sources.trace import TraceSource
 
 ROWS = 3000

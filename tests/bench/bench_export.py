@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from estimator.discovery import discover_machine
+from estimator.system.discovery import discover_machine
 from estimator.vocabulary import FEATURE_GROUPS
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Outgoing, TopicSpec

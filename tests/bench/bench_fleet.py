@@ -10,12 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
+from estimator.storage.store import open_store
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.worker import Parts, Worker, relax_garbage_collection
+from stream.letters.dead_letters import DeadLetters
 from stream.log.sqlite import SqliteLog
-from stream.pools import pool
-from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.bench.fleet import fill
 
 MEMORY_LIMIT_BYTES = 1024

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from estimator.artifact import Artifact
-from estimator.model_index import ModelIndex
-from estimator.model_store import ModelStore
-from estimator.recent_samples import Samples
-from estimator.store import InMemoryStore
-from stream import checkpoint
-from stream.gate import Gate, Verdict
-from stream.learner import Learner
-from stream.pools import pool
-from stream.publisher import Publisher
+from estimator.artifacts.artifact import Artifact
+from estimator.learning.recent_samples import Samples
+from estimator.storage.model_index import ModelIndex
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
+from stream.learning import checkpoint
+from stream.learning.gate import Gate, Verdict
+from stream.learning.learner import Learner
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
 from stream.sample import Sample
 from tests.stream.builders import MACHINE, START_MS
 

@@ -19,14 +19,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from estimator.arrays import Floats
-from estimator.batch import Round
-from estimator.model import PowerModel
-from estimator.serving import ServedModel
+from estimator.artifacts.serving import ServedModel
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Round
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, HYPERVISOR
-from stream.join import Join
-from stream.pools import pool
+from stream.joining.join import Join
+from stream.learning.pools import pool
+from stream.learning.rounds import LONGEST_MS
 from stream.records import PowerRecord, UsageRecord
-from stream.rounds import LONGEST_MS
 from stream.sample import Sample
 from stream.sources.simulated_host import SimulatedHosts
 from stream.sources.simulation.server import ServerModel

@@ -21,13 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from estimator.vocabulary import FEATURE_GROUPS
 from server.app import make_app
-from server.http_server import HttpServer
+from server.web.http_server import HttpServer
 from tests.server.fakes import make_entry
 
 WEIGHTS: Final = {

@@ -15,10 +15,10 @@ import numpy as np
 
 from estimator.isolation.choose import make_isolator
 from estimator.isolation.profile import IdleProfile
-from stream.evaluate import evaluate
-from stream.history import History
-from stream.idle_recording import record_source
-from stream.pools import pool
+from stream.analysis.evaluate import evaluate
+from stream.analysis.history import History
+from stream.analysis.idle_recording import record_source
+from stream.learning.pools import pool
 from stream.sources.simulation.events import Event
 from stream.sources.simulation.server import Work
 from tests.bench.machines import MACHINES, Machine

@@ -20,19 +20,21 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
-from stream.intake import TOPICS
-from stream.join import Join
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
+from stream.collecting.outbox import Outbox
+from stream.joining.join import Join
+from stream.joining.merge import Merge
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.intake import TOPICS
+from stream.learning.pools import DEFAULT_BANKS, pool
+from stream.learning.publisher import Publisher
+from stream.learning.shard import read
+from stream.learning.worker import Parts, Worker, relax_garbage_collection
+from stream.letters.dead_letters import DeadLetters
 from stream.log import kafka_fetches, kafka_writer
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
-from stream.merge import Merge
-from stream.outbox import Outbox
-from stream.pools import DEFAULT_BANKS, pool
-from stream.publisher import Publisher
 from stream.records import (
     DEAD_TOPIC,
     USAGE_TOPIC,
@@ -40,8 +42,6 @@ from stream.records import (
     UsageRecord,
     decode_usage,
 )
-from stream.shard import read
-from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.bench.fleet import fleet_records
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.jars import MissingToolError

@@ -9,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from stream.learning.worker import relax_garbage_collection
 from stream.log.protocol import TopicPartition
 from stream.log.sqlite import SqliteLog
 from stream.records import POWER_TOPIC, USAGE_TOPIC, decode_power, decode_usage
-from stream.worker import relax_garbage_collection
 from tests.bench.fleet import fill
 from tests.bench.learner import learner_of
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from stream.intake import TOPICS
+from stream.learning.intake import TOPICS
+from stream.learning.worker import relax_garbage_collection
 from stream.log import kafka_writer
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import TopicSpec
 from stream.records import DEAD_TOPIC
-from stream.worker import relax_garbage_collection
 from tests.bench.fleet import fleet_records
 from tests.bench.learner import learner_of
 from tests.kafka.broker import Broker, free_ports

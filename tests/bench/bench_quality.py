@@ -17,11 +17,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from estimator.arrays import Floats
-from estimator.batch import Round
-from estimator.model import PowerModel
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Round
 from estimator.vocabulary import HORIZONS
-from stream.join import Join
-from stream.pools import pool
+from stream.joining.join import Join
+from stream.learning.pools import pool
 from stream.records import PowerRecord, UsageRecord
 from stream.sources.protocol import Source
 from stream.sources.simulation.events import Event

@@ -18,20 +18,20 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from estimator.model_store import ModelStore
-from estimator.namespaces import in_namespace
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
-from stream.intake import TOPICS
+from estimator.storage.model_store import ModelStore
+from estimator.storage.namespaces import in_namespace
+from estimator.storage.store import open_store
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.intake import TOPICS
+from stream.learning.pools import DEFAULT_BANKS, pool
+from stream.learning.publisher import Publisher
+from stream.learning.worker import Parts, Worker, relax_garbage_collection
+from stream.letters.dead_letters import DeadLetters
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import TopicSpec
-from stream.pools import DEFAULT_BANKS, pool
-from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
-from stream.replay import Replay, plan_of
-from stream.replay_plan import Asked
-from stream.worker import Parts, Worker, relax_garbage_collection
+from stream.replaying.replay import Replay, plan_of
+from stream.replaying.replay_plan import Asked
 from tests.bench.fleet import START_MS, fleet_records
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.jars import MissingToolError

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from estimator.store import open_store
+from estimator.storage.store import open_store
 from stream.log.protocol import TopicSpec
 from stream.log.sqlite import SqliteLog
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC

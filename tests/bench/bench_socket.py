@@ -201,10 +201,10 @@ def rows_in_one_read(path: str) -> int:
 
 def publish_models(folder: str) -> tuple[Any, list[Any]]:
     """A store with models of the default pool; the store, and versions to swap."""
-    from estimator.artifact import Artifact
-    from estimator.model_store import ModelStore
-    from estimator.store import open_store
-    from stream.pools import pool
+    from estimator.artifacts.artifact import Artifact
+    from estimator.storage.model_store import ModelStore
+    from estimator.storage.store import open_store
+    from stream.learning.pools import pool
     from tests.estimator.served import entry
 
     store = ModelStore(open_store(f"file:{folder}/store"))

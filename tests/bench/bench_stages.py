@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 
 from estimator.vocabulary import FEATURE_GROUPS
-from stream import checkpoint
-from stream.intake import TOPICS, Intake
+from stream.learning import checkpoint
+from stream.learning.intake import TOPICS, Intake
+from stream.learning.pools import pool
+from stream.learning.shard import Shard, read
+from stream.learning.worker import relax_garbage_collection
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, TopicPartition
-from stream.pools import pool
-from stream.shard import Shard, read
-from stream.worker import relax_garbage_collection
 from tests.bench.fleet import fill
 
 FLEETS = {10: 401, 100: 61, 1000: 7}

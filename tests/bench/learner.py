@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.protocol import Log
-from stream.pools import pool
-from stream.publisher import Publisher
-from stream.worker import Parts, Worker
 
 
 def learner_of(log: Log, store_url: str) -> Worker:

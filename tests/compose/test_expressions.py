@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from estimator.client import ask
 from estimator.errors import WattstreamError
+from estimator.kepler_socket.client import ask
 from tests.compose.expressions import (
     Expression,
     answered_always,

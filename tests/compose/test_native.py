@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from estimator.client import ask
 from estimator.errors import WattstreamError
+from estimator.kepler_socket.client import ask
 from tests.compose.native import Native, wait_until_healthy
 from tests.kafka.fixtures import need_kafka
 from tests.server.commands.processes import PATIENCE_SECONDS, eventually, figures, short_folder

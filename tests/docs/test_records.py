@@ -15,7 +15,7 @@ import pytest
 
 from estimator.errors import RecordError
 from estimator.machine import MachineSpec
-from stream.dead_letters import DeadLetter
+from stream.letters.dead_letters import DeadLetter
 from stream.log.open import open_log
 from stream.log.protocol import Log, Message, TopicPartition, TopicSpec
 from stream.records import (

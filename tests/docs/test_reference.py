@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import pytest
 
-from estimator.artifact import decode
-from estimator.model_store import ModelStore
+from estimator.artifacts.artifact import decode
 from estimator.settings import table
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.commands import application
 from server.main import run
-from stream.feeding import feed_source
-from stream.pools import pool
-from stream.publisher import Publisher
-from stream.shard import Shard
+from stream.analysis.feeding import feed_source
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.shard import Shard
 from stream.sources.simulated import SimulatedSource
 from tests.docs.reference import FOLDER, PAGES, artifacts, commands
 from tests.docs.reference.python import PUBLIC

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from estimator.artifact import Artifact, Line, Manifest
-from estimator.chunks import Chunk
-from estimator.expansion import expansion
-from estimator.frozen import FrozenExperts, FrozenModel, FrozenPolynomials, FrozenTrees
-from estimator.frozen_neighbours import EXPERTS as NEIGHBOURS
-from estimator.frozen_neighbours import FrozenNeighbours
+from estimator.artifacts.artifact import Artifact, Line, Manifest
+from estimator.artifacts.chunks import Chunk
+from estimator.artifacts.expansion import expansion
+from estimator.artifacts.frozen import FrozenExperts, FrozenModel, FrozenPolynomials, FrozenTrees
+from estimator.artifacts.frozen_neighbours import EXPERTS as NEIGHBOURS
+from estimator.artifacts.frozen_neighbours import FrozenNeighbours
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS

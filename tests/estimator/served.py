@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from estimator.artifact import Line, Manifest
-from estimator.catalog import Entry, Query
+from estimator.artifacts.artifact import Line, Manifest
+from estimator.artifacts.frozen import FrozenModel, FrozenPolynomials
+from estimator.choosing.catalog import Entry, Query
 from estimator.errors import NoModelError
-from estimator.frozen import FrozenModel, FrozenPolynomials
+from estimator.learning.model import PowerModel
 from estimator.machine import MachineSpec
-from estimator.model import PowerModel
 from estimator.model_key import ModelKey
 from estimator.regressors.banks import BankMaker
 from estimator.regressors.ridge import RidgeBank

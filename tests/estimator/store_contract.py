@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from estimator.errors import ConflictError, NotFoundError, StoreError
-from estimator.store import Store, Stored
+from estimator.storage.store import Store, Stored
 
 
 class StoreContract:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.adwin import MOST_ALIKE, Adwin, Cut
 from estimator.arrays import Floats
-from stream import plain
+from estimator.learning.adwin import MOST_ALIKE, Adwin, Cut
+from stream.learning import plain
 
 
 def adwin(streams: int = 1, ratio: float = 1.0, longest: int = 1 << 15) -> Adwin:

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from estimator.answering import Answerer
-from estimator.catalog import Entry, Query
+from estimator.choosing.catalog import Entry, Query
 from estimator.isolation.lowered import lowered
+from estimator.kepler_socket.answering import Answerer
 from estimator.machine import MachineSpec
 from estimator.regressors.bank import Bank
 from estimator.regressors.neighbours import NeighbourBank

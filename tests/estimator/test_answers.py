@@ -7,9 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from estimator.answers import MOST_BYTES, encode_answer, encode_refusal, encode_row
 from estimator.arrays import Floats
-from estimator.decimals import to_milliwatts, write_few_watts, write_watts, written_sizes
+from estimator.kepler_socket.answers import MOST_BYTES, encode_answer, encode_refusal, encode_row
+from estimator.kepler_socket.decimals import (
+    to_milliwatts,
+    write_few_watts,
+    write_watts,
+    written_sizes,
+)
 
 KEPLER = ["package", "core", "uncore", "dram"]
 

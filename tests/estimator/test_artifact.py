@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.archive import pack, pack_arrays, unpack, unpack_arrays
-from estimator.artifact import Artifact, Line, decode, digest, encode
-from estimator.artifact_layout import CHECKS
+from estimator.artifacts.archive import pack, pack_arrays, unpack, unpack_arrays
+from estimator.artifacts.artifact import Artifact, Line, decode, digest, encode
+from estimator.artifacts.artifact_layout import CHECKS
+from estimator.artifacts.frozen import _KINDS as FROZEN_KINDS
+from estimator.artifacts.frozen import FrozenModel
 from estimator.errors import DamagedError
-from estimator.frozen import _KINDS as FROZEN_KINDS
-from estimator.frozen import FrozenModel
 from tests.estimator.artifacts import made_artifact
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.frozen import FrozenModel
-from estimator.model import PowerModel
+from estimator.artifacts.frozen import FrozenModel
+from estimator.learning.model import PowerModel
 from tests.estimator.test_model import BANKS, COMPONENTS, FEATURES, START_MS, learned, steady
 
 

@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import pytest
 
-from estimator.answering import Answerer
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.desk import Limits
-from estimator.model_store import ModelStore
-from estimator.socket_server import EstimatorServer
-from estimator.store import InMemoryStore
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
+from estimator.kepler_socket.answering import Answerer
+from estimator.kepler_socket.desk import Limits
+from estimator.kepler_socket.socket_server import EstimatorServer
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from tests.estimator.served import AT_MS, plain_entry, power_request
 from tests.estimator.socket_clients import ANSWER, GOOD, PATIENT, connected, eventually, read_all
 
@@ -330,7 +330,7 @@ def test_with_fifty_good_clients_beside(name: str, server: EstimatorServer) -> N
 SERVE: Final = """
 import sys
 from pathlib import Path
-from estimator.socket_server import serve
+from estimator.kepler_socket.socket_server import serve
 from tests.estimator.test_bad_input import made
 
 serve(made(Path(sys.argv[1])))

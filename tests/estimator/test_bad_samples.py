@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from estimator.arrays import Floats
-from estimator.batch import Round
-from estimator.model import PowerModel
-from stream.pools import pool
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Round
+from stream.learning.pools import pool
 
 START_MS = 1_700_000_000_000
 STEP_MS = 3000

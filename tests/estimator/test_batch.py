@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.batch import Batch, Round
-from estimator.model import PowerModel
-from stream import plain
-from stream.pools import BANKS, pool
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Batch, Round
+from stream.learning import plain
+from stream.learning.pools import BANKS, pool
 
 FEATURES, COMPONENTS = ["bpf_cpu_time_ms", "cache_miss", "cpu_cycles"], ["package", "dram"]
 START_MS = 1_700_000_000_000

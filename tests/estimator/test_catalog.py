@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog, Entry, Query
+from estimator.artifacts.artifact import Artifact
+from estimator.artifacts.kepler_curves import EXPONENTIAL, LOGISTIC, Curve
+from estimator.choosing.catalog import Catalog, Entry, Query
 from estimator.errors import DamagedError, NoModelError, RequestError, StoreError
-from estimator.kepler_curves import EXPONENTIAL, LOGISTIC, Curve
-from estimator.kepler_weights import evaluate_as_kepler, weights_answer
 from estimator.machine import MachineSpec
-from estimator.model_store import ModelStore
-from estimator.retention import last
-from estimator.store import InMemoryStore, Stored
+from estimator.published.kepler_weights import evaluate_as_kepler, weights_answer
+from estimator.storage.model_store import ModelStore
+from estimator.storage.retention import last
+from estimator.storage.store import InMemoryStore, Stored
 from estimator.vocabulary import FEATURE_GROUPS
 from tests.estimator.artifacts import XEON, made_artifact
 

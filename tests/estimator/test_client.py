@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from estimator.client import ask
 from estimator.errors import WattstreamError
+from estimator.kepler_socket.client import ask
 from tests.estimator.served import power_request
 
 

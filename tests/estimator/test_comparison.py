@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.comparison import FEWEST, SURE, WILD, Comparison, compare, served
-from estimator.frozen import horizon_for_age
-from estimator.recent_samples import Samples
+from estimator.artifacts.frozen import horizon_for_age
+from estimator.learning.comparison import FEWEST, SURE, WILD, Comparison, compare, served
+from estimator.learning.recent_samples import Samples
 from tests.estimator.artifacts import made_model
 
 SPACING_MS = 6_000

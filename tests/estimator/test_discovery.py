@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from estimator.discovery import discover_machine, processor_name
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
+from estimator.system.discovery import discover_machine, processor_name
 
 
 def cpu(index: int, socket: int) -> str:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from estimator.arrays import Floats
-from estimator.drift import SETTLING_ROUNDS, USUAL_ROUNDS, Detection, Drift
-from stream import plain
+from estimator.learning.drift import SETTLING_ROUNDS, USUAL_ROUNDS, Detection, Drift
+from stream.learning import plain
 
 GREATEST = np.array([200.0, 40.0])
 

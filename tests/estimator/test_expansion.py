@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.expansion import ALL_PAIRS_UP_TO, Expansion, expansion
+from estimator.artifacts.expansion import ALL_PAIRS_UP_TO, Expansion, expansion
 
 
 @given(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from estimator.counts import ERROR_KINDS, Counts
-from estimator.exporter import export
+from estimator.kepler_socket.counts import ERROR_KINDS, Counts
+from estimator.kepler_socket.exporter import export
 from tests.estimator.served import AT_MS, plain_entry
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimator.md"

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.choice import Entry
+from estimator.artifacts.artifact import Artifact
+from estimator.artifacts.kepler_curves import LOGISTIC, Curve
+from estimator.choosing.catalog import Catalog
+from estimator.choosing.choice import Entry
 from estimator.errors import MisuseError, WattstreamError
-from estimator.exporting import Export, export_models
-from estimator.importing import import_models
-from estimator.kepler_curves import LOGISTIC, Curve
-from estimator.kepler_weights import weights_answer
 from estimator.machine import MachineSpec
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore, Store, open_store
+from estimator.published.exporting import Export, export_models
+from estimator.published.importing import import_models
+from estimator.published.kepler_weights import weights_answer
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore, Store, open_store
 from tests.estimator.artifacts import XEON, made_artifact
 from tests.estimator.published import LINEAR, pipeline
 from tests.estimator.test_importing import write

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import RequestError
-from estimator.framing import MOST_DEPTH, Framer, is_one_object
+from estimator.kepler_socket.framing import MOST_DEPTH, Framer, is_one_object
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats, State
-from estimator.errors import DamagedError
-from estimator.expansion import expansion
-from estimator.frozen import (
+from estimator.artifacts.expansion import expansion
+from estimator.artifacts.frozen import (
     MARGIN,
     FrozenExperts,
     FrozenModel,
@@ -19,8 +18,9 @@ from estimator.frozen import (
     horizon_for_age,
     restore_experts,
 )
+from estimator.errors import DamagedError
 from estimator.vocabulary import HORIZONS
-from stream import plain
+from stream.learning import plain
 
 FEATURES, COMPONENTS = 2, 3
 

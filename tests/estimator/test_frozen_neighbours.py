@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.chunks import Chunk, Chunks
-from estimator.expansion import expansion
-from estimator.frozen import restore_experts
-from estimator.frozen_neighbours import EXPERTS, NEAREST, RECENT, FrozenNeighbours
-from estimator.served_neighbours import ServedNeighbours
-from stream import plain
+from estimator.artifacts.chunks import Chunk, Chunks
+from estimator.artifacts.expansion import expansion
+from estimator.artifacts.frozen import restore_experts
+from estimator.artifacts.frozen_neighbours import EXPERTS, NEAREST, RECENT, FrozenNeighbours
+from estimator.artifacts.served_neighbours import ServedNeighbours
+from stream.learning import plain
 
 ALL, NEAR, ALONE = range(len(EXPERTS))
 

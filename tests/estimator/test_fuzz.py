@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from estimator.socket_server import EstimatorServer
+from estimator.kepler_socket.socket_server import EstimatorServer
 from estimator.vocabulary import OUTPUT_TYPES
 from tests.estimator.served import power_request
 from tests.estimator.socket_clients import ANSWER, GOOD

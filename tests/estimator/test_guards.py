@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.batch import Batch, Round
-from estimator.guards import BELIEVED, LOW_USAGE, REMEMBERED, Guards, Idle, Ranges
-from stream import plain
+from estimator.learning.guards import BELIEVED, LOW_USAGE, REMEMBERED, Guards, Idle, Ranges
+from estimator.regressors.batch import Batch, Round
+from stream.learning import plain
 
 USAGE = np.array([1.0, 0.0])
 """A usage rate, and a level such as a frequency."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from estimator.errors import SourceUnavailableError
-from estimator.guest import is_guest, vm_id
+from estimator.system.guest import is_guest, vm_id
 
 CPU = "processor\t: 0\nmodel name\t: made-up\nflags\t\t: fpu {} sse\n\n"
 

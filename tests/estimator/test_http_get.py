@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from estimator.errors import DamagedError, SourceUnavailableError
-from estimator.http_get import Bounds, get
+from estimator.storage.http_get import Bounds, get
 
 BOUNDS = Bounds(most_bytes=1000, piece_seconds=30.0, seconds=60.0)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from estimator.answering import Answerer
-from estimator.choice import Query
+from estimator.choosing.choice import Query
 from estimator.errors import NoModelError
-from estimator.imported import ImportedModels, read_imported
+from estimator.kepler_socket.answering import Answerer
 from estimator.machine import MachineSpec
+from estimator.published.imported import ImportedModels, read_imported
 from tests.estimator.served import Shelf, power_request
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "kepler-model-db"

@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from estimator import download
-from estimator.catalog import Catalog
-from estimator.choice import OWN_PIPELINE, Query
+from estimator.choosing.catalog import Catalog
+from estimator.choosing.choice import OWN_PIPELINE, Query
 from estimator.errors import DamagedError, MisuseError, NoModelError, SourceUnavailableError
-from estimator.importing import import_at_start, import_models
 from estimator.machine import MachineSpec
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore
+from estimator.published.importing import import_at_start, import_models
+from estimator.storage import download
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from tests.estimator.artifacts import made_artifact
 from tests.estimator.published import CURVES, LINEAR, LOGARITHMIC, pipeline
 from tests.estimator.test_pipeline_files import zipped

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.artifact import Line
-from estimator.catalog import Entry
+from estimator.artifacts.artifact import Line
+from estimator.choosing.catalog import Entry
 from estimator.errors import DamagedError, NoModelError
-from estimator.kepler_weights import evaluate_as_kepler, weights_answer
+from estimator.published.kepler_weights import evaluate_as_kepler, weights_answer
 from tests.estimator.artifacts import made_artifact
 
 

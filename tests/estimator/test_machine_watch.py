@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from estimator.answering import Answerer
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
+from estimator.choosing.nearby import NearbyModels
+from estimator.kepler_socket.answering import Answerer
 from estimator.machine import MachineSpec
-from estimator.machine_watch import EVERY_SECONDS, MachineWatch
-from estimator.model_store import ModelStore
-from estimator.nearby import NearbyModels
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
+from estimator.system.machine_watch import EVERY_SECONDS, MachineWatch
 from tests.estimator.served import MACHINE, plain_entry, power_request
 
 ELSEWHERE = msgspec.structs.replace(MACHINE, processor="elsium")

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from estimator.memory import give_back_memory, settle_allocation
+from estimator.system.memory import give_back_memory, settle_allocation
 
 PROGRAM = """
 import threading
 from pathlib import Path
-from estimator.memory import give_back_memory, settle_allocation
+from estimator.system.memory import give_back_memory, settle_allocation
 
 def resident_mib():
     status = Path("/proc/self/status").read_text()

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.frozen import FrozenPolynomials, FrozenTrees, mixed
-from estimator.model import PowerModel
+from estimator.artifacts.frozen import FrozenPolynomials, FrozenTrees, mixed
+from estimator.learning.model import PowerModel
 from estimator.regressors.moments import Moments
-from stream.pools import pool
+from stream.learning.pools import pool
 
 FEATURES, COMPONENTS = ["bpf_cpu_time_ms", "cache_miss"], ["package", "dram"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from estimator.meters import missing_meters
+from estimator.system.meters import missing_meters
 
 
 def test_a_machine_without_a_sysfs_has_no_meters(tmp_path: Path) -> None:

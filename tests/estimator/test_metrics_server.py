@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from estimator.answering import Answerer
-from estimator.client import ask
 from estimator.errors import WattstreamError
-from estimator.exporter import CONTENT_TYPE
-from estimator.metrics_server import MOST_HEAD_BYTES, MetricsServer
-from estimator.socket_server import EstimatorServer
+from estimator.kepler_socket.answering import Answerer
+from estimator.kepler_socket.client import ask
+from estimator.kepler_socket.exporter import CONTENT_TYPE
+from estimator.kepler_socket.metrics_server import MOST_HEAD_BYTES, MetricsServer
+from estimator.kepler_socket.socket_server import EstimatorServer
 from tests.estimator.served import AT_MS, Shelf, plain_entry, power_request
 
 PATIENT = 20.0

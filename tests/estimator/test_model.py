@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.frozen import MARGIN
-from estimator.model import PowerModel
+from estimator.artifacts.frozen import MARGIN
+from estimator.learning.model import PowerModel
 from estimator.regressors.bank import Bank
 from estimator.regressors.banks import BankMaker
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, linear_bank
 from estimator.vocabulary import HORIZONS
-from stream import plain
+from stream.learning import plain
 
 FEATURES = ("bpf_cpu_time_ms", "cpu_scaling_frequency_hertz")
 COMPONENTS = ("package", "dram")

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.counts import Counts
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
+from estimator.choosing.model_cache import ModelCache
+from estimator.choosing.nearby import NearbyModels
 from estimator.errors import StoreError
+from estimator.kepler_socket.counts import Counts
+from estimator.kepler_socket.model_feed import ModelFeed
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
-from estimator.model_cache import ModelCache
-from estimator.model_feed import ModelFeed
-from estimator.model_source import ModelSource
-from estimator.model_store import ModelIndex, ModelStore
-from estimator.nearby import NearbyModels
-from estimator.store import InMemoryStore, Store, open_store
+from estimator.storage.model_source import ModelSource
+from estimator.storage.model_store import ModelIndex, ModelStore
+from estimator.storage.store import InMemoryStore, Store, open_store
 from tests.estimator.artifacts import XEON, made_artifact
 
 
@@ -170,7 +170,7 @@ def test_where_there_is_none_of_its_type_the_most_similar_is_taken(models: Model
 
 @pytest.mark.parametrize("machine", [XEON, SMALL, MachineSpec(cores=9), UNKNOWN_MACHINE])
 def test_the_choice_is_the_same_as_among_all(models: ModelStore, machine: MachineSpec) -> None:
-    from estimator.choice import Query
+    from estimator.choosing.choice import Query
 
     for other in (XEON, SMALL, MachineSpec("intel", "xeon_gold_6131", 32, 1, 96, 2000, 2)):
         for group in ("BPFOnly", "Basic"):

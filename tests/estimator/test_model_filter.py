@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from estimator.model_filter import Filterable, parse_filter
+from estimator.choosing.model_filter import Filterable, parse_filter
 from tests.estimator.served import plain_entry
 
 ENTRY = plain_entry()

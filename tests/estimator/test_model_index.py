@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError, NotFoundError
-from estimator.model_index import (
+from estimator.model_key import ModelKey
+from estimator.storage.model_index import (
     Decision,
     ModelIndex,
     Version,
@@ -17,8 +18,7 @@ from estimator.model_index import (
     unpinned,
     version_before,
 )
-from estimator.model_key import ModelKey
-from estimator.retention import SPREAD, Retention, last
+from estimator.storage.retention import SPREAD, Retention, last
 from tests.estimator.artifacts import XEON
 
 KEY = ModelKey(XEON.node_type, "acpi", "AbsPower", "CPUTime")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from estimator.arrays import Floats
-from estimator.batch import Round
-from estimator.frozen import MARGIN
-from estimator.model import PowerModel
+from estimator.artifacts.frozen import MARGIN
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Round
 from estimator.vocabulary import HORIZONS
-from stream.evaluate import evaluate
-from stream.pools import pool
+from stream.analysis.evaluate import evaluate
+from stream.learning.pools import pool
 from stream.sources.trace import TraceSource
 
 TRACE = Path(__file__).parents[3] / "shared/data/nx12/rapl_basic.csv"

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from estimator.artifact import digest, encode
+from estimator.artifacts.artifact import digest, encode
 from estimator.errors import (
     ConflictError,
     DamagedError,
@@ -17,10 +17,10 @@ from estimator.errors import (
     StoreError,
 )
 from estimator.machine import MachineSpec
-from estimator.model_index import Decision, ModelIndex
-from estimator.model_store import ModelStore
-from estimator.retention import last
-from estimator.store import InMemoryStore, Store, open_store
+from estimator.storage.model_index import Decision, ModelIndex
+from estimator.storage.model_store import ModelStore
+from estimator.storage.retention import last
+from estimator.storage.store import InMemoryStore, Store, open_store
 from tests.estimator.artifacts import XEON, made_artifact
 
 SLUG = "xeon_gold_6130-64c-2s-188g-2100m.rapl-sysfs.AbsPower.BPFOnly"
@@ -357,9 +357,9 @@ def test_what_cannot_be_deleted_stays(caplog: pytest.LogCaptureFixture) -> None:
 
 PUBLISHING = """
 import sys
-from estimator.model_store import ModelStore
-from estimator.retention import last
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.retention import last
+from estimator.storage.store import open_store
 from tests.estimator.artifacts import made_artifact
 models = ModelStore(open_store(sys.argv[1]))
 for seed in range(int(sys.argv[2]), int(sys.argv[3])):

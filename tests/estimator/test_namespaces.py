@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from estimator.artifact import Artifact
+from estimator.artifacts.artifact import Artifact
 from estimator.errors import DamagedError, MisuseError, NotFoundError
-from estimator.model_store import ModelStore
-from estimator.namespaces import (
+from estimator.storage.model_store import ModelStore
+from estimator.storage.namespaces import (
     check_namespace,
     existing_namespace,
     in_namespace,
     namespaces,
     promote,
 )
-from estimator.store import InMemoryStore
+from estimator.storage.store import InMemoryStore
 from tests.estimator.artifacts import made_artifact
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from estimator.notify import Notifier
+from estimator.system.notify import Notifier
 
 
 class Clock:

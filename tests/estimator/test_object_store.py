@@ -11,8 +11,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from estimator.errors import ConflictError, MisuseError, StoreError
-from estimator.prefixed_store import PrefixedStore
-from estimator.store import ObjectStore, Store, open_store
+from estimator.storage.prefixed_store import PrefixedStore
+from estimator.storage.store import ObjectStore, Store, open_store
 from tests.estimator.store_contract import StoreContract
 
 _BUCKETS = iter(range(1_000_000))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.parts import Parts
+from estimator.regressors.parts import Parts
 
 
 def random(seed: int, *shape: int) -> Floats:

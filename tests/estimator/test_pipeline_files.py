@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from estimator import pipeline_files, pipeline_folder
 from estimator.errors import DamagedError, MisuseError, SourceUnavailableError
-from estimator.pipeline_files import archive_files, files_of
-from estimator.pipeline_folder import folder_files
+from estimator.published import pipeline_files, pipeline_folder
+from estimator.published.pipeline_files import archive_files, files_of
+from estimator.published.pipeline_folder import folder_files
 from tests.estimator.published import pipeline
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from estimator.errors import NotFoundError
-from estimator.prefixed_store import PrefixedStore
-from estimator.store import FolderStore, InMemoryStore, Store
+from estimator.storage.prefixed_store import PrefixedStore
+from estimator.storage.store import FolderStore, InMemoryStore, Store
 from tests.estimator.store_contract import StoreContract
 
 

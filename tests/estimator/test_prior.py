@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.batch import Round
-from estimator.model import PowerModel
-from estimator.prior import FIRST_SAMPLES, Prior
-from stream.pools import pool
+from estimator.learning.model import PowerModel
+from estimator.regressors.batch import Round
+from estimator.regressors.prior import FIRST_SAMPLES, Prior
+from stream.learning.pools import pool
 
 FEATURES = ("bpf_cpu_time_ms",)
 LOADS = np.linspace(0.0, 8000.0, 9)[:, None]

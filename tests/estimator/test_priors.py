@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from estimator.artifact import Artifact
+from estimator.artifacts.artifact import Artifact
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
-from estimator.model_store import ModelStore
-from estimator.pipelines import read_pipelines
-from estimator.priors import Priors, imported_priors
-from estimator.published_weights import Place, published_artifact
-from estimator.store import InMemoryStore
+from estimator.published.pipelines import read_pipelines
+from estimator.published.priors import Priors, imported_priors
+from estimator.published.published_weights import Place, published_artifact
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from tests.estimator.artifacts import made_artifact
 from tests.estimator.published import LINEAR, LOGISTIC, curve, line, pipeline
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimator.artifact import decode, encode
-from estimator.catalog import Entry
+from estimator.artifacts.artifact import decode, encode
+from estimator.choosing.catalog import Entry
 from estimator.errors import DamagedError
-from estimator.kepler_weights import evaluate_as_kepler, weights_answer
 from estimator.machine import MachineSpec
-from estimator.published_weights import TRAINERS, Place, main_feature, published_artifact
+from estimator.published.kepler_weights import evaluate_as_kepler, weights_answer
+from estimator.published.published_weights import TRAINERS, Place, main_feature, published_artifact
 from tests.estimator.published import CURVES, EXPONENTIAL, LINEAR, LOGARITHMIC, curve, line
 
 MACHINE = MachineSpec(processor="x", cores=8)

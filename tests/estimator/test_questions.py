@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.batch import Batch, Round
-from estimator.questions import OF_A_ROUND, rows_asked
+from estimator.learning.questions import OF_A_ROUND, rows_asked
+from estimator.regressors.batch import Batch, Round
 
 
 def fleet(nodes: int, interval_ms: int, rounds: int) -> Batch:

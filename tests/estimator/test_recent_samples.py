@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.recent_samples import LEAST_ROUNDS, ROWS, SPACING_SECONDS, RecentSamples, together
+from estimator.learning.recent_samples import (
+    LEAST_ROUNDS,
+    ROWS,
+    SPACING_SECONDS,
+    RecentSamples,
+    together,
+)
 
 START = 1_700_000_000_000
 SPACING = round(SPACING_SECONDS * 1000)

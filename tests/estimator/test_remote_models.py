@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from estimator import remote_models
-from estimator.artifact import Artifact, encode
-from estimator.catalog import Catalog
+from estimator.artifacts.artifact import Artifact, encode
+from estimator.choosing.catalog import Catalog
 from estimator.errors import DamagedError, MisuseError, NotFoundError, StoreError
-from estimator.remote_models import RemoteModels
+from estimator.storage import remote_models
+from estimator.storage.remote_models import RemoteModels
 from tests.estimator.artifacts import made_artifact
 
 

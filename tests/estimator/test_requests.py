@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.mending import mend
-from estimator.requests import MOST_NUMBERS, UnreadableError, decode_request
+from estimator.kepler_socket.mending import mend
+from estimator.kepler_socket.requests import MOST_NUMBERS, UnreadableError, decode_request
 from tests.estimator.served import power_request
 
 

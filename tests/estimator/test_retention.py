@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError
-from estimator.retention import SPREAD, Retention, last
+from estimator.storage.retention import SPREAD, Retention, last
 
 
 class One(NamedTuple):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.scoring import Errors, Scores, as_json
-from stream import plain
+from estimator.learning.scoring import Errors, Scores, as_json
+from stream.learning import plain
 
 watts = st.floats(0.0, 5000.0).map(lambda value: round(value, 3))
 pairs = st.lists(st.tuples(watts, watts), min_size=1, max_size=50)

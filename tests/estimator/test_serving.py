@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.frozen import FrozenModel
-from estimator.frozen_neighbours import EXPERTS, FrozenNeighbours
-from estimator.serving import MOST_NEAR, ServedModel
+from estimator.artifacts.frozen import FrozenModel
+from estimator.artifacts.frozen_neighbours import EXPERTS, FrozenNeighbours
+from estimator.artifacts.serving import MOST_NEAR, ServedModel
 from estimator.vocabulary import HORIZONS
-from stream.pools import DEFAULT_BANKS, pool
+from stream.learning.pools import DEFAULT_BANKS, pool
 from tests.estimator.artifacts import made_model
 from tests.estimator.served import BUSIEST, entry
 

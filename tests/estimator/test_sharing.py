@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from estimator.arrays import Floats
-from estimator.artifact import Line
-from estimator.sharing import ends_with_node, share, watts_per_rate
+from estimator.artifacts.artifact import Line
+from estimator.kepler_socket.sharing import ends_with_node, share, watts_per_rate
 
 RATES = st.floats(0.0, 1e12)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from estimator.choosing.similarity import NO_MATCH, NodeTypeSearch
 from estimator.machine import MachineSpec
-from estimator.similarity import NO_MATCH, NodeTypeSearch
 
 INDEX = (
     Path(__file__).parents[2].parent / "shared/data/kepler-model-db/ec2-0.7.11/node_type_index.json"

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.chunks import Chunks
-from estimator.frozen import FrozenModel, FrozenPolynomials
-from estimator.snapshots import SPACING, Snapshots
+from estimator.artifacts.chunks import Chunks
+from estimator.artifacts.frozen import FrozenModel, FrozenPolynomials
+from estimator.learning.snapshots import SPACING, Snapshots
 from estimator.vocabulary import HORIZONS
-from stream import plain
+from stream.learning import plain
 
 SERVED = HORIZONS[1:]
 

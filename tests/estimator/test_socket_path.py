@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from estimator.errors import MisuseError, WattstreamError
-from estimator.socket_path import Access, BoundSocket, access
+from estimator.kepler_socket.socket_path import Access, BoundSocket, access
 
 
 def test_owner_and_group_by_name_and_by_number() -> None:

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from estimator.answering import Answer, Answerer
-from estimator.client import ask, ask_bytes
-from estimator.connection import LARGE_BYTES
-from estimator.desk import Limits
 from estimator.errors import MisuseError, StoreError, WattstreamError
-from estimator.notify import Notifier
-from estimator.socket_path import Access
-from estimator.socket_server import EstimatorServer
+from estimator.kepler_socket.answering import Answer, Answerer
+from estimator.kepler_socket.client import ask, ask_bytes
+from estimator.kepler_socket.connection import LARGE_BYTES
+from estimator.kepler_socket.desk import Limits
+from estimator.kepler_socket.socket_path import Access
+from estimator.kepler_socket.socket_server import EstimatorServer
+from estimator.system.notify import Notifier
 from tests.estimator.served import AT_MS, Shelf, plain_entry, power_request
 from tests.estimator.socket_clients import ANSWER, GOOD, PATIENT, connected, eventually, read_all
 
@@ -428,10 +428,10 @@ def test_it_runs_in_a_loop_of_others(path: Path) -> None:
 
 SERVE = """
 import sys
-from estimator.answering import Answerer
-from estimator.notify import Notifier
-from estimator.socket_path import Access
-from estimator.socket_server import EstimatorServer, serve
+from estimator.kepler_socket.answering import Answerer
+from estimator.system.notify import Notifier
+from estimator.kepler_socket.socket_path import Access
+from estimator.kepler_socket.socket_server import EstimatorServer, serve
 from tests.estimator.served import AT_MS, Shelf, plain_entry
 
 server = EstimatorServer(

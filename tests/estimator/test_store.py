@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from estimator.errors import MisuseError, StoreError
-from estimator.store import FolderStore, InMemoryStore, Store, open_store
+from estimator.storage.store import FolderStore, InMemoryStore, Store, open_store
 from tests.estimator.store_contract import StoreContract
 
 COUNTING = """
 import sys
 from estimator.errors import ConflictError
-from estimator.store import open_store
+from estimator.storage.store import open_store
 store, times = open_store(sys.argv[1]), int(sys.argv[2])
 while times:
     stored = store.get("count")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.strangers import FIRST_CONTACT, TRANSFER, StrangerScores
-from stream import plain
+from estimator.learning.strangers import FIRST_CONTACT, TRANSFER, StrangerScores
+from stream.learning import plain
 
 WATTS = np.array([[50.0, 10.0], [70.0, 12.0]])
 

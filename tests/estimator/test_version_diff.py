@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from estimator.artifact import Artifact, Line
-from estimator.version_diff import Difference, difference
+from estimator.artifacts.artifact import Artifact, Line
+from estimator.storage.version_diff import Difference, difference
 from tests.estimator.artifacts import made_artifact
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from estimator.arrays import Floats
+from estimator.learning.weighing import MEMORY_SECONDS, Weighing
 from estimator.vocabulary import HORIZONS
-from estimator.weighing import MEMORY_SECONDS, Weighing
-from stream import plain
+from stream.learning import plain
 
 EXPERTS, COMPONENTS = 3, 2
 ALL = range(len(HORIZONS))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from estimator.artifacts.zips import open_zip
 from estimator.errors import DamagedError
-from estimator.zips import open_zip
 
 ANY = re.compile(".*", re.DOTALL)
 

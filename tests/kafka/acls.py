@@ -16,7 +16,7 @@ from kafka.admin import (
     ResourceType,
 )
 
-from stream.dead_letter_box import GROUP as REDRIVE_GROUP
+from stream.letters.dead_letter_box import GROUP as REDRIVE_GROUP
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC
 
 

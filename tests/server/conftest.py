@@ -9,10 +9,10 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from estimator.catalog import Entry
+from estimator.choosing.catalog import Entry
 from server.app import make_app
-from server.live import Live
-from server.status import StatusProvider
+from server.monitoring.live import Live
+from server.monitoring.status import StatusProvider
 from tests.server.fakes import AT, FakeCatalog, FakeModels
 
 

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from estimator.artifact import Line, Manifest
-from estimator.catalog import Catalog, Entry, Query
-from estimator.choice import Choice
+from estimator.artifacts.artifact import Line, Manifest
+from estimator.artifacts.frozen import FrozenModel, FrozenPolynomials
+from estimator.choosing.catalog import Catalog, Entry, Query
+from estimator.choosing.choice import Choice
 from estimator.errors import NoModelError, NotFoundError
-from estimator.frozen import FrozenModel, FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
-from estimator.model_store import ModelIndex, ModelStore, version_of
+from estimator.storage.model_store import ModelIndex, ModelStore, version_of
 from estimator.vocabulary import FEATURE_GROUPS, HORIZONS, RAPL, SOURCE_COMPONENTS, OutputType
-from server.status import (
+from server.monitoring.status import (
     CheckpointStatus,
     DriftStatus,
     GuardStatus,

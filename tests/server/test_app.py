@@ -11,13 +11,13 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog, Entry
-from estimator.kepler_weights import evaluate_as_kepler
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog, Entry
+from estimator.published.kepler_weights import evaluate_as_kepler
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.app import make_app
-from server.http_server import HttpServer
+from server.web.http_server import HttpServer
 from tests.server.conftest import AsgiTransport
 from tests.server.fakes import make_entry
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from server.artifact_bytes import ArtifactBytes
+from server.models.artifact_bytes import ArtifactBytes
 
 
 def test_those_asked_for_last_are_kept_up_to_the_bound() -> None:

@@ -25,8 +25,8 @@ from server.assembly import (
     store_of,
     wait_for_topics,
 )
-from server.live import Live
-from stream.collect import Collector
+from server.monitoring.live import Live
+from stream.collecting.collect import Collector
 from stream.log.memory import MemoryLog
 from stream.log.protocol import TopicPartition, TopicSpec
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC

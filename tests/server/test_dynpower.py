@@ -9,16 +9,16 @@ import httpx
 import numpy as np
 import pytest
 
-from estimator.catalog import Catalog, Query
+from estimator.choosing.catalog import Catalog, Query
 from estimator.errors import NoModelError
 from estimator.isolation.choose import ISOLATORS, make_isolator
-from estimator.kepler_weights import evaluate_as_kepler
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore
+from estimator.published.kepler_weights import evaluate_as_kepler
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from server.app import make_app
-from stream.pools import pool
-from stream.publisher import Publisher
-from stream.shard import Shard
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.shard import Shard
 from tests.server.conftest import AsgiTransport
 from tests.stream.builders import fleet, joined
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from estimator.catalog import Catalog
-from estimator.model_store import ModelStore
-from estimator.retention import last
-from estimator.store import InMemoryStore
+from estimator.choosing.catalog import Catalog
+from estimator.storage.model_store import ModelStore
+from estimator.storage.retention import last
+from estimator.storage.store import InMemoryStore
 from server.app import make_app
 from tests.estimator.artifacts import made_artifact
 from tests.made_up import anything, encoded

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from server.status import Status
+from server.monitoring.status import Status
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 from tests.server.fakes import FakeProvider, make_entry

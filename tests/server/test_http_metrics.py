@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.errors import exception_handlers
-from server.http_metrics import CountRequests, HttpMetrics
+from server.web.errors import exception_handlers
+from server.web.http_metrics import CountRequests, HttpMetrics
 from tests.server.conftest import AsgiTransport, Serve
 from tests.server.fakes import make_entry
 

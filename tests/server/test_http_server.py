@@ -11,7 +11,7 @@ import pytest
 
 from estimator.errors import MisuseError, WattstreamError
 from server.app import make_app
-from server.http_server import HttpServer, listen
+from server.web.http_server import HttpServer, listen
 from tests.server.fakes import FakeCatalog, FakeModels, make_entry
 
 

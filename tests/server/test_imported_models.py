@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from estimator.catalog import Catalog, Entry
-from estimator.importing import import_models
+from estimator.choosing.catalog import Catalog, Entry
 from estimator.machine import MachineSpec
-from estimator.model_store import ModelStore
-from estimator.published_weights import Place, published_artifact
-from estimator.store import InMemoryStore
+from estimator.published.importing import import_models
+from estimator.published.published_weights import Place, published_artifact
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from server.app import make_app
 from tests.estimator.published import CURVES, EXPONENTIAL, LINEAR, curve, line, pipeline
 from tests.estimator.test_importing import write

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import RequestError
-from server.body import BODY_LIMIT
+from server.web.body import BODY_LIMIT
 from tests.server.conftest import Serve, Served, make_served
 from tests.server.error_shape import assert_error
 from tests.server.fakes import XEON, make_entry

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from server.last_status import LastStatus
-from server.status import Status
+from server.monitoring.last_status import LastStatus
+from server.monitoring.status import Status
 from tests.server.fakes import STATUS
 
 

@@ -8,8 +8,8 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from server.body import read_body
-from server.limits import Limits
+from server.web.body import read_body
+from server.web.limits import Limits
 from tests.server.error_shape import assert_error
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.live import Live, Point, Series
+from server.monitoring.live import Live, Point, Series
 
 
 def _add(live: Live, at: float, node: str = "n", component: str = "package") -> None:

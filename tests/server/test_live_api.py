@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from server.event_stream import STREAMS
-from server.last_status import LastStatus
-from server.live import Live
-from server.live_api import LiveApi
-from server.status import ServerAlone, Status
+from server.monitoring.last_status import LastStatus
+from server.monitoring.live import Live
+from server.monitoring.live_api import LiveApi
+from server.monitoring.status import ServerAlone, Status
+from server.web.event_stream import STREAMS
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 from tests.server.fakes import STATUS, FakeCatalog, FakeProvider, make_entry

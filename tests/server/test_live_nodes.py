@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.live import Live
-from server.live_nodes import SILENT_SECONDS, WATCHED_NODES, LiveNodes
+from server.monitoring.live import Live
+from server.monitoring.live_nodes import SILENT_SECONDS, WATCHED_NODES, LiveNodes
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 

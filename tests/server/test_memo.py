@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from server.memo import SnapshotMemo
+from server.web.memo import SnapshotMemo
 from tests.server.fakes import FakeCatalog, make_entry
 
 

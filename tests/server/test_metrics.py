@@ -11,9 +11,9 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
-from server import http_metrics
-from server.metric_families import FAMILIES
-from server.status import LearnerStatus, Status
+from server.monitoring.status import LearnerStatus, Status
+from server.web import http_metrics
+from server.web.metric_families import FAMILIES
 from tests.compose.expressions import need_prometheus
 from tests.server.conftest import Serve
 from tests.server.fakes import AT, STATUS, FakeProvider, make_entry

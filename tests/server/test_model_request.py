@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import RequestError
-from server.model_request import decode_model_request
+from server.kepler.model_request import decode_model_request
 from tests.server.fakes import XEON
 
 # As captured from Kepler 0.9.0.

@@ -13,12 +13,12 @@ from schemathesis.config import SchemathesisConfig
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.app import ENDLESS, make_app
-from server.live import Live
+from server.monitoring.live import Live
 from server.openapi import description
 from tests.server.conftest import Serve
 from tests.server.fakes import FakeProvider, make_entry

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from estimator.catalog import Entry
+from estimator.choosing.catalog import Entry
 from estimator.vocabulary import FEATURE_GROUPS
-from server import overview
-from server.status import DriftStatus, LearnerStatus, ShardStatus, Status
-from server.verdict import LEARNED_SECONDS
+from server.monitoring import overview
+from server.monitoring.status import DriftStatus, LearnerStatus, ShardStatus, Status
+from server.monitoring.verdict import LEARNED_SECONDS
 from tests.server.conftest import Serve
 from tests.server.error_shape import assert_error
 from tests.server.fakes import FakeProvider, make_entry, make_index

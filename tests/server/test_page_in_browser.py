@@ -13,17 +13,17 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog, Entry
-from estimator.model_store import ModelStore
-from estimator.store import open_store
-from server import event_stream
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog, Entry
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.app import make_app
-from server.errors import error_response
-from server.http_server import HttpServer
-from server.live import Live
-from server.status import DriftStatus, ShardStatus, Status
-from server.token import BearerToken
+from server.monitoring.live import Live
+from server.monitoring.status import DriftStatus, ShardStatus, Status
+from server.web import event_stream
+from server.web.errors import error_response
+from server.web.http_server import HttpServer
+from server.web.token import BearerToken
 from tests.server.browser import CHROMIUM, Tab, chromium
 from tests.server.fakes import STATUS, FakeCatalog, FakeModels, FakeProvider, make_entry
 

@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from server.app import make_app
-from server.http_server import HttpServer
-from server.patience import PatientProtocol
+from server.web.http_server import HttpServer
+from server.web.patience import PatientProtocol
 from tests.server.fakes import FakeCatalog, FakeModels, make_entry
 
 ASKED = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n"

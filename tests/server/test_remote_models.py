@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from estimator.catalog import Catalog
+from estimator.choosing.catalog import Catalog
 from estimator.errors import NotFoundError, StoreError
-from estimator.model_store import ModelStore
-from estimator.remote_models import RemoteModels
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.remote_models import RemoteModels
+from estimator.storage.store import InMemoryStore
 from server.app import make_app
-from server.http_server import HttpServer
+from server.web.http_server import HttpServer
 from tests.estimator.artifacts import made_artifact
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from estimator.errors import WattstreamError
 from estimator.settings import Settings
-from server.side_app import make_side_app, shown
-from server.status import Status
+from server.monitoring.side_app import make_side_app, shown
+from server.monitoring.status import Status
 from tests.kafka.broker import free_ports
 from tests.server.conftest import AsgiTransport
 from tests.server.error_shape import assert_error

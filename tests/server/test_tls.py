@@ -12,8 +12,8 @@ import pytest
 from estimator.errors import MisuseError
 from estimator.settings import Settings
 from server.app import make_app
-from server.http_server import HttpServer
-from server.tls import Certificate
+from server.web.http_server import HttpServer
+from server.web.tls import Certificate
 from tests.kafka.certificates import Authority
 from tests.server.fakes import FakeCatalog, FakeModels, make_entry
 

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from estimator.errors import MisuseError
 from estimator.settings import Settings
-from server.token import BearerToken
+from server.web.token import BearerToken
 from tests.server.error_shape import assert_error
 from tests.server.training.answers import body
 from tests.server.training.conftest import Train

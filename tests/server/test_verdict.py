@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.verdict import (
+from server.monitoring.verdict import (
     BAD_PERCENT,
     LEARNED_SAMPLES,
     LEARNED_SECONDS,

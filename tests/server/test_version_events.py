@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from estimator.model_index import pinned
-from server.version_events import VersionEvents
+from estimator.storage.model_index import pinned
+from server.models.version_events import VersionEvents
 from tests.server.conftest import Serve
 from tests.server.fakes import FakeCatalog, make_entry, make_index
 from tests.server.test_live_api import Steps, decode

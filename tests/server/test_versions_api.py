@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
 from estimator.errors import StoreError
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.app import make_app
-from server.token import BearerToken
+from server.web.token import BearerToken
 from tests.server.conftest import AsgiTransport
 from tests.server.error_shape import assert_error
 from tests.server.fakes import make_entry

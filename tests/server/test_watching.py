@@ -7,19 +7,19 @@ import numpy as np
 
 from estimator.errors import LogUnavailableError, SourceUnavailableError
 from estimator.model_key import ModelKey
-from estimator.store import open_store
-from server.live import Live
-from server.watching import LiveObserver, Watcher
-from stream.checkpoint import Checkpoints
-from stream.collect import Collector
-from stream.dead_letters import DeadLetters
-from stream.learner import Learned
+from estimator.storage.store import open_store
+from server.monitoring.live import Live
+from server.monitoring.watching import LiveObserver, Watcher
+from stream.collecting.collect import Collector
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.learner import Learned
+from stream.learning.pools import pool
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Outgoing
-from stream.pools import pool
 from stream.records import POWER_TOPIC, USAGE_TOPIC
 from stream.sources.protocol import Record
-from stream.worker import Parts, Worker
 from tests.stream.builders import ManualClock, filled_log, fleet
 
 AT = 1_700_000_000_000

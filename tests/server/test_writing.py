@@ -4,8 +4,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from server.token import BearerToken
-from server.writing import Writers
+from server.web.token import BearerToken
+from server.web.writing import Writers
 
 
 def _asking(**headers: str) -> HTTPConnection:

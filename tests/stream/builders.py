@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
-from stream.join import Join
+from stream.joining.join import Join
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Outgoing, TopicSpec
 from stream.records import (

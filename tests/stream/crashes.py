@@ -10,18 +10,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from estimator.isolation.choose import make_isolator
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore, Store
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
-from stream.learner import Pool
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore, Store
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.learner import Pool
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, Reader, TopicPartition
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode
-from stream.worker import Parts, Worker
 from tests.stream.builders import ManualClock, Record, filled_log, fleet, gauge
 
 PARTITIONS = 2

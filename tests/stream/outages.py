@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from estimator.errors import LogUnavailableError
-from stream.collect import Collector
+from stream.collecting.collect import Collector
+from stream.collecting.source_runner import SourceStatus
 from stream.log.protocol import Log, Message
 from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, decode_power, decode_usage
-from stream.source_runner import SourceStatus
 from stream.sources.protocol import Record, Source
 from stream.sources.simulated import SimulatedSource
 

@@ -10,8 +10,8 @@ import msgspec
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Outgoing
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
-from stream.replay_plan import Asked
-from stream.when import format_time
+from stream.replaying.replay_plan import Asked
+from stream.replaying.when import format_time
 from tests.stream.builders import START_MS, ManualClock, Record, append, fleet, topics
 
 PARTITIONS: Final = 2

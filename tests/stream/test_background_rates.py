@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.isolation.hints import Hints
-from stream import plain
-from stream.background_rates import background_between, background_within
-from stream.join import Join
-from stream.usage_rates import rates_between, reading
+from stream.joining.background_rates import background_between, background_within
+from stream.joining.join import Join
+from stream.joining.usage_rates import rates_between, reading
+from stream.learning import plain
 from tests.stream.builders import START_MS, Record, fleet, joined, usage, zones
 
 HINTS = Hints(background=["system"])

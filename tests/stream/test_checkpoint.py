@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from estimator.errors import DamagedError, FencedError, StoreError
-from estimator.store import InMemoryStore, Store
-from stream.checkpoint import KEPT, SCHEMA, Checkpoints, decode, encode
-from stream.checkpoint_pointer import name_of
-from stream.learner import Learner
-from stream.pools import pool
+from estimator.storage.store import InMemoryStore, Store
+from stream.learning.checkpoint import KEPT, SCHEMA, Checkpoints, decode, encode
+from stream.learning.checkpoint_pointer import name_of
+from stream.learning.learner import Learner
+from stream.learning.pools import pool
 from tests.stream.builders import fleet, joined
 
 FOLDER = "checkpoints/g/3"
@@ -242,7 +242,7 @@ def test_what_a_crash_left_over_is_deleted_by_a_later_write() -> None:
 def test_reading_sound_ones_says_nothing(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="stream.checkpoint"):
+    with caplog.at_level(logging.DEBUG, logger="stream.learning.checkpoint"):
         for number in (1, 2):
             checkpoints.write(3, encode(state(number)))
         assert number_of(checkpoints) == 2

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from estimator.model_key import ModelKey
-from estimator.priors import Priors
-from estimator.published_weights import Place, published_artifact
+from estimator.published.priors import Priors
+from estimator.published.published_weights import Place, published_artifact
 from estimator.vocabulary import FEATURE_GROUPS
-from stream import plain
-from stream.learner import Learner
-from stream.pools import pool
+from stream.learning import plain
+from stream.learning.learner import Learner
+from stream.learning.pools import pool
 from stream.sample import Sample
 from tests.bench.bench_cold_start import errors, published, trace
 from tests.bench.bench_quality import samples_of

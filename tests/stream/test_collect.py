@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, MisuseError, SourceUnavailableError
-from stream.collect import Collector
+from stream.collecting.collect import Collector
+from stream.collecting.source_runner import SourceRunner, SourceStatus
 from stream.log.protocol import Outgoing
 from stream.records import (
     POWER_TOPIC,
@@ -23,7 +24,6 @@ from stream.records import (
     decode_power,
     decode_usage,
 )
-from stream.source_runner import SourceRunner, SourceStatus
 from stream.sources.protocol import Record
 
 Answer = list[Record] | Exception | None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.collect import Collector
+from stream.collecting.collect import Collector
 from stream.log.kafka import KafkaLog
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import LEFT_SOCKETS

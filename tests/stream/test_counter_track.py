@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import plain
-from stream.counter_track import MOST_WATTS, CounterTrack
-from stream.meter_track import MOST_READINGS
-from stream.power_track import restore_track, track_for
+from stream.joining.counter_track import MOST_WATTS, CounterTrack
+from stream.joining.meter_track import MOST_READINGS
+from stream.joining.power_track import restore_track, track_for
+from stream.learning import plain
 from stream.records import PowerRecord
 from tests.stream.builders import gauge, zones
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, RecordError
-from stream.dead_letters import MOST_BYTES, DeadLetter, DeadLetters, describe, reason_kind
+from stream.letters.dead_letters import MOST_BYTES, DeadLetter, DeadLetters, describe, reason_kind
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, Outgoing, TopicPartition, TopicSpec
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC

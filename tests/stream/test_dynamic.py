@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimator.artifact import decode, encode
+from estimator.artifacts.artifact import decode, encode
 from estimator.isolation.choose import ISOLATORS, make_isolator
 from estimator.isolation.hints import Hints
-from estimator.model import PowerModel
+from estimator.learning.model import PowerModel
+from estimator.learning.recent_samples import together
 from estimator.model_key import ModelKey
-from estimator.model_store import ModelStore
-from estimator.recent_samples import together
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from estimator.vocabulary import ABS_POWER, DYN_POWER, HORIZONS
-from stream import plain
-from stream.dynamic import dynamic_of
-from stream.join import Join
-from stream.learner import Learned, Learner, Pool
-from stream.pools import pool
-from stream.publisher import Publisher, artifact_of
+from stream.joining.join import Join
+from stream.learning import plain
+from stream.learning.dynamic import dynamic_of
+from stream.learning.learner import Learned, Learner, Pool
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher, artifact_of
+from stream.learning.shard import Shard
 from stream.sample import Sample
-from stream.shard import Shard
 from tests.stream.builders import MACHINE, START_MS, Record, fleet, joined
 
 SYSTEM: Mapping[str, Any] = {"bg_hints": ["system"]}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from estimator.errors import MisuseError, WattstreamError
-from stream.evaluate import evaluate
-from stream.pools import pool
+from stream.analysis.evaluate import evaluate
+from stream.learning.pools import pool
 from stream.sources.trace import TraceSource
 
 NX12 = Path(__file__).parents[3] / "shared/data/nx12/rapl_basic.csv"

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from estimator.arrays import State
-from estimator.batch import Batch
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.errors import StoreError
-from estimator.frozen import FrozenPolynomials
-from estimator.model_index import ModelIndex
-from estimator.model_store import ModelStore
-from estimator.recent_samples import RecentSamples
+from estimator.learning.recent_samples import RecentSamples
 from estimator.regressors.bank import Bank
-from estimator.store import InMemoryStore
-from stream import checkpoint
-from stream.gate import LOOK_SECONDS, REST_SECONDS
-from stream.learner import Learner, Pool
-from stream.publisher import Publisher
+from estimator.regressors.batch import Batch
+from estimator.storage.model_index import ModelIndex
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
+from stream.learning import checkpoint
+from stream.learning.gate import LOOK_SECONDS, REST_SECONDS
+from stream.learning.learner import Learner, Pool
+from stream.learning.publisher import Publisher
 from stream.sample import Sample
 from tests.stream.builders import MACHINE, START_MS
 

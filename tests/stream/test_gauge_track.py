@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import plain
-from stream.gauge_track import LONGEST_GAP_MS, GaugeTrack
-from stream.meter_track import MOST_READINGS
-from stream.power_track import restore_track
+from stream.joining.gauge_track import LONGEST_GAP_MS, GaugeTrack
+from stream.joining.meter_track import MOST_READINGS
+from stream.joining.power_track import restore_track
+from stream.learning import plain
 from stream.records import PowerRecord
 from tests.stream.builders import gauge
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import plain
-from stream.guest_clocks import GuestClocks
+from stream.joining.guest_clocks import GuestClocks
+from stream.learning import plain
+from stream.learning.pools import pool
+from stream.learning.shard import Shard, read
 from stream.log.protocol import Message
-from stream.pools import pool
 from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, UsageRecord, encode, topic_of
 from stream.sample import Sample
-from stream.shard import Shard, read
 from tests.stream.builders import START_MS, usage, zones
 
 INTERVAL_MS = 3000

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from estimator.machine import MachineSpec
-from stream.history import History
-from stream.learner import Learner
-from stream.pools import pool
+from stream.analysis.history import History
+from stream.learning.learner import Learner
+from stream.learning.pools import pool
 from stream.sample import Sample
 
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.strangers import FIRST_CONTACT, TRANSFER, Stranger
-from stream import plain
-from stream.holdout import (
+from estimator.learning.strangers import FIRST_CONTACT, TRANSFER, Stranger
+from stream.learning import plain
+from stream.learning.holdout import (
     FEWEST_NODES,
     FIRST_CONTACT_MS,
     FORGOTTEN_MS,

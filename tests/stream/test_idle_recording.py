@@ -6,9 +6,9 @@ import pytest
 
 from estimator.errors import WattstreamError
 from estimator.isolation.profile import SCHEMA, IdleProfile, PowerRange
-from stream.idle_recording import record_idle, record_source, restless
-from stream.selection import Selection
-from stream.shard import read
+from stream.analysis.idle_recording import record_idle, record_source, restless
+from stream.learning.shard import read
+from stream.replaying.selection import Selection
 from stream.sources.trace import TraceSource
 from tests.stream.builders import (
     MACHINE,

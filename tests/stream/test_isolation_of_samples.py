@@ -5,9 +5,9 @@ import pytest
 
 from estimator.errors import WattstreamError
 from estimator.isolation.choose import make_isolator
-from stream.idle_recording import IdleRecorder
-from stream.isolation_of_samples import isolate
-from stream.pools import pool
+from stream.analysis.idle_recording import IdleRecorder
+from stream.analysis.isolation_of_samples import isolate
+from stream.learning.pools import pool
 from tests.stream.sampled import COMPONENTS, FEATURES, samples
 
 POOL = pool(("ridge",))

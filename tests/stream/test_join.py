@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import RecordError
-from stream import join as join_module
-from stream import plain
-from stream.join import FORGET_NODE_SECONDS, MOST_PENDING, Join
-from stream.meter_track import MOST_READINGS
+from stream.joining import join as join_module
+from stream.joining.join import FORGET_NODE_SECONDS, MOST_PENDING, Join
+from stream.joining.meter_track import MOST_READINGS
+from stream.learning import plain
 from stream.sample import Sample
 from stream.sources.simulated import SimulatedSource, Truth
 from tests.stream.builders import (

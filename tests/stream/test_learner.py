@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.errors import MisuseError
-from estimator.frozen import FrozenPolynomials
 from estimator.machine import MachineSpec
 from estimator.model_key import ModelKey
 from estimator.regressors.bank import Bank
-from stream import checkpoint, plain
-from stream.holdout import is_chosen
-from stream.learner import Learned, Learner, Pool
-from stream.pools import pool
+from estimator.regressors.batch import Batch
+from stream.learning import checkpoint, plain
+from stream.learning.holdout import is_chosen
+from stream.learning.learner import Learned, Learner, Pool
+from stream.learning.pools import pool
 from stream.sample import Sample
 from tests.stream.builders import MACHINE, START_MS, fleet, joined
 
@@ -314,7 +314,7 @@ def test_a_drift_is_counted_and_said_with_the_error_before_and_after(
 ) -> None:
     learner = Learner(pool(("ridge",), {"one": ("x",)}))
     rng = np.random.default_rng(1)
-    with caplog.at_level("INFO", "stream.learner"):
+    with caplog.at_level("INFO", "stream.learning.learner"):
         for step, load in enumerate(rng.uniform(0, 1, 700)):
             idle = 20.0 if step < 600 else 35.0
             learner.learn_one(sample(3 * step, idle + 40 * load + rng.normal(0, 0.3), x=load))

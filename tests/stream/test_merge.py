@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.joining.merge import PATIENCE_SECONDS, Entry, Merge
 from stream.log.protocol import Message
-from stream.merge import PATIENCE_SECONDS, Entry, Merge
 from stream.records import POWER_TOPIC, USAGE_TOPIC
 from tests.stream.builders import ManualClock, gauge, usage
 

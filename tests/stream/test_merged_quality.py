@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from estimator.arrays import Floats
-from estimator.model import PowerModel
-from stream.join import Join
-from stream.pools import DEFAULT_BANKS, pool
+from estimator.learning.model import PowerModel
+from stream.joining.join import Join
+from stream.learning.pools import DEFAULT_BANKS, pool
 from stream.records import PowerRecord, UsageRecord
 from stream.sample import Sample
 from stream.sources.simulated import simulated_fleet

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, RefusedError
+from stream.collecting.outbox import Counts, Outbox
 from stream.log.partitioning import partition_for
 from stream.log.protocol import Outgoing
-from stream.outbox import Counts, Outbox
 from stream.records import PowerRecord, UsageRecord, Zone, decode_power, decode_usage
 from stream.sources.protocol import Record
 

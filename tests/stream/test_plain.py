@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream import plain
+from stream.learning import plain
 
 dtypes = st.one_of(
     arrays.floating_dtypes(sizes=(32, 64)),

@@ -14,16 +14,16 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from estimator.errors import MisuseError, WattstreamError
-from stream.learned_samples import LearnedSamples, learn_samples
-from stream.plots.curves import plot_curves
-from stream.plots.errors import plot_errors
-from stream.plots.features import plot_features
-from stream.plots.figure import MOST_PANELS, panels, save
-from stream.plots.models import plot_models
-from stream.plots.power import plot_power
-from stream.plots.shares import plot_shares
-from stream.pools import pool
-from stream.shares import Shares
+from stream.analysis.learned_samples import LearnedSamples, learn_samples
+from stream.analysis.plots.curves import plot_curves
+from stream.analysis.plots.errors import plot_errors
+from stream.analysis.plots.features import plot_features
+from stream.analysis.plots.figure import MOST_PANELS, panels, save
+from stream.analysis.plots.models import plot_models
+from stream.analysis.plots.power import plot_power
+from stream.analysis.plots.shares import plot_shares
+from stream.analysis.shares import Shares
+from stream.learning.pools import pool
 from tests.stream.sampled import samples
 
 SAMPLES = samples(150)

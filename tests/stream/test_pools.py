@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from estimator.errors import MisuseError
-from estimator.model import PowerModel
+from estimator.learning.model import PowerModel
 from estimator.vocabulary import FEATURE_GROUPS
-from stream.pools import BANKS, DEFAULT_BANKS, pool
+from stream.learning.pools import BANKS, DEFAULT_BANKS, pool
 
 
 def test_the_default_pool_knows_all_groups_and_no_slow_expert() -> None:

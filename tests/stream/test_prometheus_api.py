@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from estimator.errors import MisuseError, SourceUnavailableError, WattstreamError
-from stream.prometheus_api import Prometheus, TooMuchError
+from stream.analysis.prometheus_api import Prometheus, TooMuchError
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from estimator.store import InMemoryStore
-from stream.checkpoint import Checkpoints
-from stream.collect import Collector
-from stream.dead_letters import DeadLetters
+from estimator.storage.store import InMemoryStore
+from stream.collecting.collect import Collector
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
-from stream.pools import pool
 from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.worker import Parts, Worker
 from tests.stream.builders import topics
 
 IDLE = Path(__file__).parents[3] / "shared/data/kepler_prometheus_idle.json"

@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError, WattstreamError
-from stream.prometheus_api import Prometheus, TooMuchError
-from stream.prometheus_query import Asked, Taken, asked_span, take
+from stream.analysis.prometheus_api import Prometheus, TooMuchError
+from stream.analysis.prometheus_query import Asked, Taken, asked_span, take
 from tests.prometheus.limited import LimitedPrometheus, Points
 
 START_MS = 1_700_000_000_000

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from estimator.arrays import State
-from estimator.artifact import decode, encode
-from estimator.batch import Batch
+from estimator.artifacts.artifact import decode, encode
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.errors import StoreError
-from estimator.frozen import FrozenPolynomials
 from estimator.machine import UNKNOWN_MACHINE
 from estimator.model_key import ModelKey
-from estimator.model_store import ModelStore
 from estimator.regressors.bank import Bank
-from estimator.store import InMemoryStore
+from estimator.regressors.batch import Batch
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from estimator.vocabulary import HORIZONS
-from stream.learner import Pool
-from stream.pools import pool
-from stream.publisher import FEWEST_SAMPLES, Publisher, artifact_of
-from stream.shard import Shard
+from stream.learning.learner import Pool
+from stream.learning.pools import pool
+from stream.learning.publisher import FEWEST_SAMPLES, Publisher, artifact_of
+from stream.learning.shard import Shard
 from tests.stream.builders import MACHINE, Record, fleet, joined
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from estimator.errors import MisuseError, WattstreamError
 from estimator.isolation.choose import make_isolator
-from stream.collect import Collector
+from stream.analysis.recording import FileRecording, LogRecording, Wanted
+from stream.collecting.collect import Collector
 from stream.log.memory import MemoryLog
 from stream.log.protocol import TopicSpec
-from stream.recording import FileRecording, LogRecording, Wanted
 from stream.records import POWER_TOPIC, USAGE_TOPIC, UsageRecord
 from stream.sample import Sample
 from stream.sources.trace import TraceSource

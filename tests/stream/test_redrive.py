@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, MisuseError, NotFoundError, RefusedError
-from estimator.store import InMemoryStore
-from stream.checkpoint import Checkpoints
-from stream.dead_letter_box import GROUP, DeadLetterBox, Letter
-from stream.dead_letters import DeadLetters
-from stream.letter_lines import letter_line, read_repaired
+from estimator.storage.store import InMemoryStore
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letter_box import GROUP, DeadLetterBox, Letter
+from stream.letters.dead_letters import DeadLetters
+from stream.letters.letter_lines import letter_line, read_repaired
+from stream.letters.redrive import Choice, Redriver
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, Message, Outgoing, TopicPartition
 from stream.log.reading import read_between
 from stream.log.sqlite import SqliteLog
-from stream.pools import pool
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode, topic_of
-from stream.redrive import Choice, Redriver
-from stream.worker import Parts, Worker
 from tests.stream.builders import append, fleet, topics
 
 NOW = 1_700_000_000.0

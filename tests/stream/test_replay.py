@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError, StoreError, WattstreamError
-from estimator.model_store import ModelStore
-from estimator.namespaces import in_namespace
-from estimator.store import InMemoryStore, Store
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
+from estimator.storage.model_store import ModelStore
+from estimator.storage.namespaces import in_namespace
+from estimator.storage.store import InMemoryStore, Store
+from stream.analysis.replay_report import check_learned, replay_report
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.protocol import Log
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, GROUP, POWER_TOPIC, USAGE_TOPIC, decode_power, decode_usage
-from stream.replay import Replay, plan_of
-from stream.replay_plan import Asked, kept_plan
-from stream.replay_report import check_learned, replay_report
-from stream.worker import Parts, Worker
+from stream.replaying.replay import Replay, plan_of
+from stream.replaying.replay_plan import Asked, kept_plan
 from tests.stream.builders import ManualClock, append, fleet
 from tests.stream.crashes import Fuse, FusedLog, FusedStore, Killed
 from tests.stream.replays import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from estimator.store import open_store
+from estimator.storage.store import open_store
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Log, Outgoing
 from stream.log.sqlite import SqliteLog

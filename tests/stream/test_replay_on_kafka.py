@@ -7,16 +7,16 @@ import time
 import pytest
 
 from estimator.errors import WattstreamError
-from estimator.namespaces import in_namespace
-from estimator.store import InMemoryStore
+from estimator.storage.namespaces import in_namespace
+from estimator.storage.store import InMemoryStore
+from stream.learning.pools import pool
 from stream.log.kafka import KafkaLog
 from stream.log.protocol import Outgoing, TopicPartition
 from stream.log.window import Span
-from stream.pools import pool
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, encode
-from stream.replay import Replay, plan_of
-from stream.replay_plan import Asked
-from stream.when import format_time
+from stream.replaying.replay import Replay, plan_of
+from stream.replaying.replay_plan import Asked
+from stream.replaying.when import format_time
 from tests.kafka.broker import Broker
 from tests.stream.builders import gauge, topics, usage
 

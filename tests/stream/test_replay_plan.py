@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from estimator.errors import ConflictError, DamagedError, MisuseError, WattstreamError
-from estimator.store import InMemoryStore
+from estimator.storage.store import InMemoryStore
 from stream.log.memory import MemoryLog
 from stream.log.protocol import TopicPartition, TopicSpec
 from stream.log.window import Span
 from stream.records import POWER_TOPIC, USAGE_TOPIC
-from stream.replay_plan import PATH, Plan, check_same, default_name, keep_plan, kept_plan
-from stream.replay_range import MARGIN_SECONDS, check_log, make_plan
+from stream.replaying.replay_plan import PATH, Plan, check_same, default_name, keep_plan, kept_plan
+from stream.replaying.replay_range import MARGIN_SECONDS, check_log, make_plan
 from tests.stream.builders import START_MS, ManualClock, append, gauge, topics, usage
 from tests.stream.replays import asked
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from stream.joining.rivals import Rivals
 from stream.log.protocol import Message
 from stream.records import PowerRecord, UsageRecord
-from stream.rivals import Rivals
 from tests.stream.builders import START_MS, gauge, usage, zones
 
 

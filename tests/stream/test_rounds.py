@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import plain
-from stream.rounds import LONGEST_MS, Round
+from stream.learning import plain
+from stream.learning.rounds import LONGEST_MS, Round
 from stream.sample import Sample
 from tests.stream.builders import MACHINE, START_MS
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError, WattstreamError
-from stream import samples_table as tables
-from stream.recording import FileRecording
-from stream.samples_table import samples_table, smoothed, write_table
-from stream.samples_wanted import of_group, of_source
+from stream.analysis import samples_table as tables
+from stream.analysis.recording import FileRecording
+from stream.analysis.samples_table import samples_table, smoothed, write_table
+from stream.analysis.samples_wanted import of_group, of_source
 from tests.stream.sampled import START_MS, samples
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from stream.joining.merge import Entry
+from stream.learning.shard import read
 from stream.log.protocol import Message
-from stream.merge import Entry
 from stream.records import POWER_TOPIC, USAGE_TOPIC, PowerRecord, encode
-from stream.selection import OTHER_NODES, OTHER_TIMES, Selection
-from stream.shard import read
+from stream.replaying.selection import OTHER_NODES, OTHER_TIMES, Selection
 from tests.stream.builders import START_MS, Record, gauge, usage
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from estimator.errors import LogUnavailableError
-from stream import checkpoint
+from stream.learning import checkpoint
+from stream.learning.pools import pool
+from stream.learning.shard import Shard, read
 from stream.log.protocol import Message
-from stream.pools import pool
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode
-from stream.shard import Shard, read
 from tests.stream.builders import START_MS, Record, gauge, usage, zones
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from estimator.errors import WattstreamError
+from stream.analysis.shares import UsageByWorkload
 from stream.records import VERSION, UsageRecord, Workloads
-from stream.shares import UsageByWorkload
 from tests.stream.sampled import START_MS, samples
 
 CPU = "bpf_cpu_time_ms"

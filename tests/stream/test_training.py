@@ -9,18 +9,18 @@ import msgspec
 import pytest
 
 from estimator.errors import MisuseError, WattstreamError
-from estimator.store import InMemoryStore
-from stream import plain
-from stream.checkpoint import Checkpoints
-from stream.collect import Collector
+from estimator.storage.store import InMemoryStore
+from stream.analysis.training import Training
+from stream.collecting.collect import Collector
+from stream.learning import plain
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import BANKS, pool
+from stream.learning.shard import Shard
+from stream.learning.trainers import TRAINERS, experts_of
+from stream.learning.worker import Parts, Worker
 from stream.log.memory import MemoryLog
-from stream.pools import BANKS, pool
-from stream.shard import Shard
 from stream.sources import prometheus_json
 from stream.sources.prometheus_json import PrometheusJsonSource
-from stream.trainers import TRAINERS, experts_of
-from stream.training import Training
-from stream.worker import Parts, Worker
 from tests.server.training.answers import IDLE, answer
 from tests.stream.builders import topics
 

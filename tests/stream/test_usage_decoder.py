@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import RecordError
+from stream.joining.usage_decoder import UsageDecoder
 from stream.records import UsageRecord, Workloads, decode_usage, encode
-from stream.usage_decoder import UsageDecoder
 from tests.stream.test_records import BAD_USAGE, USAGE_GOLDEN, usage_records, workloads
 
 
@@ -62,7 +62,7 @@ def test_records_of_the_same_workloads_share_their_ids() -> None:
 
 
 def test_many_nodes_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.usage_decoder._MOST_NODES", 3)
+    monkeypatch.setattr("stream.joining.usage_decoder._MOST_NODES", 3)
     decoder = UsageDecoder()
     for number in range(20):
         record = UsageRecord(v=1, node=f"n{number}", at=1, mode="counter")

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.machine import MachineSpec
-from stream.records import UsageRecord
-from stream.usage_rates import (
+from stream.joining.usage_rates import (
     layout,
     rates_between,
     rates_within,
     reading,
     restore_reading,
 )
+from stream.records import UsageRecord
 from tests.stream.builders import MACHINE, usage
 
 GAUGE = "cgroupfs_memory_usage_bytes"

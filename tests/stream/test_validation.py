@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from stream.analysis.validation import Finding, Validator, worth_a_look
 from stream.records import VERSION, PowerRecord, UsageRecord, Workloads, Zone
-from stream.validation import Finding, Validator, worth_a_look
 
 START_MS = 1_700_000_000_000
 CPU = "bpf_cpu_time_ms"

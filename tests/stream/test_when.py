@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.errors import MisuseError
-from stream.when import format_time, parse_time
+from stream.replaying.when import format_time, parse_time
 
 NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 

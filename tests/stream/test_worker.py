@@ -15,20 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import LogUnavailableError, StoreError
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore, Store
-from stream import checkpoint, plain
-from stream import worker as worker_module
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetter, DeadLetters, describe
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore, Store
+from stream.joining.merge import Entry
+from stream.learning import checkpoint, plain
+from stream.learning import worker as worker_module
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.publisher import Publisher
+from stream.learning.shard import read
+from stream.learning.worker import Parts, Worker, relax_garbage_collection
+from stream.letters.dead_letters import DeadLetter, DeadLetters, describe
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Message, Outgoing, Reader, TopicPartition, TopicSpec
-from stream.merge import Entry
-from stream.pools import pool
-from stream.publisher import Publisher
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC, encode
-from stream.shard import read
-from stream.worker import Parts, Worker, relax_garbage_collection
 from tests.stream.builders import (
     START_MS,
     ManualClock,

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.store import InMemoryStore, Store
+from estimator.storage.store import InMemoryStore, Store
 from estimator.vocabulary import OUTPUT_TYPES
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.worker import Worker
 from stream.log.memory import MemoryLog
 from stream.records import POWER_TOPIC, USAGE_TOPIC
-from stream.worker import Worker
 from tests.stream.builders import ManualClock, append, topics
 from tests.stream.crashes import (
     PARTITIONS,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from estimator.store import open_store
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
+from estimator.storage.store import open_store
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
 from stream.log.protocol import Outgoing
 from stream.log.sqlite import SqliteLog
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of

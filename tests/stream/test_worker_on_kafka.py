@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from estimator.store import InMemoryStore
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters, describe
+from estimator.storage.store import InMemoryStore
+from stream.collecting.outbox import Outbox
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.pools import pool
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters, describe
 from stream.log.kafka import KafkaLog
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Log, TopicPartition
-from stream.outbox import Outbox
-from stream.pools import pool
 from stream.records import DEAD_TOPIC, POWER_TOPIC, USAGE_TOPIC
-from stream.worker import Parts, Worker
 from tests.kafka.broker import Broker
 from tests.stream.builders import append, fleet, topics
 from tests.stream.log.contract import take

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.errors import DamagedError, FencedError, LogUnavailableError, StoreError
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore, Store
-from stream import checkpoint
-from stream.checkpoint import Checkpoints
-from stream.dead_letters import DeadLetters
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore, Store
+from stream.learning import checkpoint
+from stream.learning.checkpoint import Checkpoints
+from stream.learning.publisher import Publisher
+from stream.learning.shared_models import SharedModels
+from stream.learning.worker import Parts, Worker
+from stream.letters.dead_letters import DeadLetters
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Assignment, Reader, TopicPartition
-from stream.publisher import Publisher
 from stream.records import POWER_TOPIC, USAGE_TOPIC
-from stream.shared_models import SharedModels
-from stream.worker import Parts, Worker
 from tests.stream.builders import ManualClock, filled_log, fleet
 from tests.stream.crashes import (
     PARTITIONS,

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
 from estimator.arrays import Floats, State
-from estimator.frozen import FrozenExperts, FrozenTrees
+from estimator.artifacts.frozen import FrozenExperts, FrozenTrees
 from estimator.regressors.baselines.refitted import RefittedBank
 
 WINDOW: Final = 1000

@@ -9,9 +9,9 @@ import numpy as np
 from river import forest, preprocessing
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.frozen import FrozenExperts
+from estimator.artifacts.frozen import FrozenExperts
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 from estimator.regressors.river_bank import RiverBank, export_forest
 
 _EXPORT_SECONDS: Final = 60.0

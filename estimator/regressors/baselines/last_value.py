@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.frozen import FrozenPolynomials
+from estimator.artifacts.frozen import FrozenPolynomials
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 
 
 class LastValueBank:

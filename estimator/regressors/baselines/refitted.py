@@ -7,9 +7,9 @@ import abc
 import numpy as np
 
 from estimator.arrays import Floats, State
-from estimator.batch import Batch
-from estimator.frozen import FrozenExperts, FrozenPolynomials, restore_experts
+from estimator.artifacts.frozen import FrozenExperts, FrozenPolynomials, restore_experts
 from estimator.regressors.bank import Bank
+from estimator.regressors.batch import Batch
 
 
 class RefittedBank(abc.ABC):

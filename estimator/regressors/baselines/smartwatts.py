@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
 from estimator.arrays import Floats, State
-from estimator.frozen import FrozenExperts, FrozenPolynomials
+from estimator.artifacts.frozen import FrozenExperts, FrozenPolynomials
 from estimator.regressors.baselines.refitted import RefittedBank
 
 WINDOW: Final = 60

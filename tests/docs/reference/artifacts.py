@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from estimator.artifact import Manifest, _Document
-from estimator.model_index import ModelIndex
-from estimator.model_store import NodeTypes
+from estimator.artifacts.artifact import Manifest, _Document
+from estimator.storage.model_index import ModelIndex
+from estimator.storage.model_store import NodeTypes
 from tests.docs.reference.markdown import heading, schemas
 
 _NAMES: Final = {
@@ -44,7 +44,7 @@ H of horizons, D of a polynomial's terms, N of remembered samples:
 | `banks.1.coefficients` | D, C | the curve along which neighbours are moved |
 
 Other banks are there by configuration: `trees` and `curves`, whose arrays \
-`estimator/artifact_layout.py` checks."""
+`estimator/artifacts/artifact_layout.py` checks."""
 
 
 def page() -> str:

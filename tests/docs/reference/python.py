@@ -13,18 +13,18 @@ import msgspec
 from tests.docs.reference.markdown import heading, prose
 
 PUBLIC: Final[Mapping[str, Sequence[str]]] = {
-    "estimator.store": ("open_store",),
-    "estimator.model_store": (
+    "estimator.storage.store": ("open_store",),
+    "estimator.storage.model_store": (
         *("ModelStore.indexes", "ModelStore.index", "ModelStore.artifact"),
         *("ModelStore.roll_back", "ModelStore.pin", "ModelStore.unpin"),
     ),
-    "estimator.model_index": ("ModelIndex", "Version"),
-    "estimator.artifact": ("decode", "Artifact", "Manifest", "Line"),
-    "estimator.frozen": ("FrozenModel.predict_many", "horizon_for_age"),
+    "estimator.storage.model_index": ("ModelIndex", "Version"),
+    "estimator.artifacts.artifact": ("decode", "Artifact", "Manifest", "Line"),
+    "estimator.artifacts.frozen": ("FrozenModel.predict_many", "horizon_for_age"),
     "estimator.model_key": ("ModelKey",),
     "estimator.machine": ("MachineSpec",),
     "estimator.vocabulary": ("FEATURE_GROUPS", "HORIZONS", "OUTPUT_TYPES", "SOURCE_COMPONENTS"),
-    "estimator.client": ("ask",),
+    "estimator.kepler_socket.client": ("ask",),
     "stream.records": (
         *("USAGE_TOPIC", "POWER_TOPIC", "UsageRecord", "Workloads", "PowerRecord", "Zone"),
         *("encode", "decode_usage", "decode_power"),
@@ -53,9 +53,9 @@ What a store's models say of a machine that computes for 2,500 ms in a second:
 ```python
 import numpy as np
 
-from estimator.frozen import horizon_for_age
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.artifacts.frozen import horizon_for_age
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 
 models = ModelStore(open_store("file:wattstream-data/store"))
 for index in models.indexes().values():

@@ -11,15 +11,15 @@ from threading import Thread
 
 import msgspec
 
-from estimator.choice import Entry
-from estimator.discovery import discover_machine
+from estimator.choosing.choice import Entry
 from estimator.export.estimating import NodeEstimator
 from estimator.export.exposition import labelled, read_page
 from estimator.export.ledger_file import LedgerFile
 from estimator.export.power_export import Policy, PowerExport
 from estimator.export.reading import Reader
 from estimator.export.scrape import KeplerScrape
-from estimator.machine_watch import MachineWatch
+from estimator.system.discovery import discover_machine
+from estimator.system.machine_watch import MachineWatch
 from tests.estimator.served import AT_MS, MACHINE, Shelf, plain_entry
 
 GUESTS = ("guest-a", "guest-b", "guest-c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from estimator.artifact import Manifest
+from estimator.artifacts.artifact import Manifest
 from estimator.export.confidence import Trust, likeness, trust
 from estimator.machine import UNKNOWN_MACHINE, MachineSpec
 from tests.estimator.served import MACHINE, plain_entry

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from estimator.catalog import Catalog
-from estimator.choice import Entry
+from estimator.choosing.catalog import Catalog
+from estimator.choosing.choice import Entry
 from estimator.export.estimating import NodeEstimator
-from estimator.model_store import ModelStore
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from tests.estimator.served import AT_MS, MACHINE, plain_entry
 
 RATES = {"bpf_cpu_time_ms": 640.0, "other": 1.0}

@@ -10,11 +10,11 @@ import pytest
 from estimator.arrays import Floats
 from estimator.isolation.choose import make_isolator
 from estimator.isolation.profile import SCHEMA, IdleProfile, PowerRange, StoredProfiles
-from estimator.model import PowerModel
+from estimator.learning.model import PowerModel
 from estimator.model_key import ModelKey
-from estimator.store import InMemoryStore
+from estimator.storage.store import InMemoryStore
 from estimator.vocabulary import ABS_POWER
-from stream.pools import pool
+from stream.learning.pools import pool
 
 KEY = ModelKey("xeon", "rapl-sysfs", ABS_POWER, "CPUTime")
 COMPONENTS = ("package", "dram")

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.artifact_layout import CHECKS
-from estimator.batch import Batch, Round
-from estimator.frozen import FrozenModel
-from estimator.frozen_curves import FrozenCurves
+from estimator.artifacts.artifact_layout import CHECKS
+from estimator.artifacts.frozen import FrozenModel
+from estimator.artifacts.frozen_curves import FrozenCurves
+from estimator.artifacts.kepler_curves import CURVE_TRAINERS, LOGISTIC
 from estimator.isolation.lowered import LOWERED, lowered
-from estimator.kepler_curves import CURVE_TRAINERS, LOGISTIC
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS

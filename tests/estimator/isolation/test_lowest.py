@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from estimator.arrays import Floats
-from estimator.isolation.lowest import Lowest
+from estimator.learning.lowest import Lowest
 
 READINGS = arrays(
     np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(0.0, 1e4)

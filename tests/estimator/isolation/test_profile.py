@@ -5,7 +5,7 @@ import pytest
 
 from estimator.errors import DamagedError
 from estimator.isolation.profile import FOLDER, SCHEMA, IdleProfile, PowerRange, StoredProfiles
-from estimator.store import InMemoryStore
+from estimator.storage.store import InMemoryStore
 
 GOLDEN = (
     b'{"schema":1,"node_type":"xeon-8c.0","since":1000,"until":61000,"sources":'

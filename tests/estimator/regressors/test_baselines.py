@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 
-from estimator.batch import Batch, Round
-from estimator.frozen import FrozenExperts
+from estimator.artifacts.frozen import FrozenExperts
 from estimator.regressors.bank import Bank
 from estimator.regressors.baselines.boosting import EVERY, BoostingBank
 from estimator.regressors.baselines.forest import ForestBank
 from estimator.regressors.baselines.last_value import LastValueBank
 from estimator.regressors.baselines.smartwatts import WINDOW, SmartWattsBank
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_bank import amf_bank, standard_linear_bank
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import Samples, samples
 
 MAKERS: list[Callable[[list[str], list[str]], Bank]] = [

@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.kepler_curves import EXPONENTIAL, LOGARITHMIC, LOGISTIC, Curve
-from estimator.kepler_weights import evaluate_as_kepler
-from estimator.model import PowerModel
+from estimator.artifacts.kepler_curves import EXPONENTIAL, LOGARITHMIC, LOGISTIC, Curve
+from estimator.learning.model import PowerModel
+from estimator.published.kepler_weights import evaluate_as_kepler
 from estimator.regressors.curves import HALF_LIFE_SECONDS, CurveBank
-from stream import plain
-from stream.pools import pool
+from stream.learning import plain
+from stream.learning.pools import pool
 
 FEATURES = ["cache_miss", "bpf_cpu_time_ms"]
 RATES = np.linspace(0, 4000, 401)

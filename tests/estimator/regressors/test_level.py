@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.batch import Batch, Round
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.level import HALF_LIFE_SECONDS
 from estimator.regressors.ridge import RidgeBank
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.expansion import expansion
+from estimator.artifacts.expansion import expansion
 from estimator.regressors.moments import Moments
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import Samples, samples
 
 PENALTY = 1e-4

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.batch import Batch, Round
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.neighbours import OF_A_ROUND, NeighbourBank
 from estimator.regressors.ridge import RidgeBank
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import Samples, samples
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.arrays import Floats
-from estimator.batch import Batch, Round
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.relevance import Relevance
-from stream import plain
+from stream.learning import plain
 
 
 def rounds(rows: Floats, watts: Floats) -> list[Round]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from estimator.regressors.bank import LineMaker
 from estimator.regressors.moments import Moments
 from estimator.regressors.ridge import HALF_LIVES_SECONDS, PENALTY, RidgeBank
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import Samples, samples
 
 

@@ -8,9 +8,9 @@ import pytest
 from river import linear_model, preprocessing
 
 from estimator.arrays import Floats
-from estimator.frozen import FrozenExperts, FrozenPolynomials
+from estimator.artifacts.frozen import FrozenExperts, FrozenPolynomials
 from estimator.regressors.river_bank import RiverBank, amf_bank, linear_bank
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import Samples, samples
 
 FEATURES = ("bpf_cpu_time_ms", "cpu_cycles", "cache_miss")

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from estimator.batch import Batch, Round
 from estimator.errors import DamagedError, MisuseError
 from estimator.regressors import river_state
+from estimator.regressors.batch import Batch, Round
 from estimator.regressors.ridge import RidgeBank
 from estimator.regressors.river_path import RiverPathBank, regressor
-from stream import plain
+from stream.learning import plain
 from tests.estimator.regressors.samples import samples
 
 PATHS = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from estimator.answering import Answerer
-from estimator.client import ask
-from estimator.socket_server import EstimatorServer
+from estimator.kepler_socket.answering import Answerer
+from estimator.kepler_socket.client import ask
+from estimator.kepler_socket.socket_server import EstimatorServer
 from tests.estimator.served import MACHINE, Shelf, plain_entry, power_request
 from tests.server.commands.inside import Run
 

@@ -12,17 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from estimator.artifact import Artifact
-from estimator.catalog import Catalog
-from estimator.client import ask
+from estimator.artifacts.artifact import Artifact
+from estimator.choosing.catalog import Catalog
 from estimator.errors import WattstreamError
-from estimator.model_store import ModelStore
+from estimator.kepler_socket.client import ask
+from estimator.kepler_socket.socket_path import Access
 from estimator.settings import Settings
-from estimator.socket_path import Access
-from estimator.store import InMemoryStore
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import InMemoryStore
 from server.app import make_app
 from server.commands.estimate import lone_estimator
-from server.http_server import HttpServer
+from server.web.http_server import HttpServer
 from tests.estimator.served import plain_entry, power_request
 from tests.kafka.broker import free_ports
 from tests.server.commands.processes import (

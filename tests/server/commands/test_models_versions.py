@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from estimator.artifact import Artifact
-from estimator.model_index import Decision
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.artifacts.artifact import Artifact
+from estimator.storage.model_index import Decision
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from tests.estimator.artifacts import made_artifact
 from tests.server.commands.inside import Run
 
@@ -149,7 +149,7 @@ def test_names_that_are_none_or_several(
 def test_what_is_pinned_is_not_promoted_over(
     wattstream: Run, models: ModelStore, names: list[str], tmp_path: Path
 ) -> None:
-    from estimator.namespaces import in_namespace
+    from estimator.storage.namespaces import in_namespace
 
     store = open_store(f"file:{tmp_path / 'wattstream-data' / 'store'}")
     ModelStore(in_namespace(store, "june")).publish(made_artifact(seed=9))

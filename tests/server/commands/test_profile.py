@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from estimator.isolation.profile import StoredProfiles
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from tests.server.commands.inside import Run
 from tests.server.commands.traces import write_trace
 

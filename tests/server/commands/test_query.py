@@ -16,13 +16,13 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
-from stream.collect import Collector
-from stream.evaluate import errors_of as errors_of_model
-from stream.learned_samples import learn_samples
+from stream.analysis.evaluate import errors_of as errors_of_model
+from stream.analysis.learned_samples import learn_samples
+from stream.analysis.recording import LogRecording
+from stream.collecting.collect import Collector
+from stream.learning.pools import pool
 from stream.log.memory import MemoryLog
 from stream.log.protocol import Outgoing, TopicSpec
-from stream.pools import pool
-from stream.recording import LogRecording
 from stream.records import POWER_TOPIC, USAGE_TOPIC, encode, topic_of
 from stream.sources.kepler import KeplerSource
 from stream.sources.kepler_exposition import read_exposition

@@ -10,9 +10,9 @@ import pytest
 from estimator.errors import StoreError
 from server import assembly
 from server.commands.running import learning, stopped_by_signals, wait
-from server.watching import Watcher
+from server.monitoring.watching import Watcher
+from stream.learning.worker import Worker
 from stream.log.memory import MemoryLog
-from stream.worker import Worker
 from tests.server.commands.inside import Run
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from server.http_server import HttpServer
-from server.token import BearerToken
 from server.training.app import make_trainer_app
 from server.training.child import Order, learn
 from server.training.jobs import Jobs
 from server.training.process import Outcome, Runner, last_word
 from server.training.run import check_request
-from stream.training import Fraction
+from server.web.http_server import HttpServer
+from server.web.token import BearerToken
+from stream.analysis.training import Fraction
 
 EXPERTS = ("ridge",)
 LIMIT = 1 << 20

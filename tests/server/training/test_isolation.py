@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from estimator.errors import WattstreamError
-from estimator.model_store import ModelStore
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.training.request import decode_request
 from server.training.run import Trained, train
 from tests.server.training.answers import IDLE, Answer, answer, request

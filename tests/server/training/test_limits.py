@@ -8,11 +8,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from server.limits import CONCURRENT_REQUESTS
-from server.token import BearerToken
 from server.training.app import make_trainer_app
 from server.training.child import REQUEST
 from server.training.jobs import Jobs
+from server.web.limits import CONCURRENT_REQUESTS
+from server.web.token import BearerToken
 from tests.server.training.conftest import Train, run_here
 
 

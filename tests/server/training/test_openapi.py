@@ -14,11 +14,11 @@ from schemathesis.config import SchemathesisConfig
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from server.errors import exception_handlers
-from server.token import BearerToken
 from server.training.app import make_trainer_app
 from server.training.jobs import Jobs
 from server.training.openapi import description
+from server.web.errors import exception_handlers
+from server.web.token import BearerToken
 from tests.server.training.answers import body
 from tests.server.training.conftest import LIMIT, Train, run_here
 from tests.server.training.conftest import trainer as trainer

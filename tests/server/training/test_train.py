@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from msgspec import UnsetType
 
-from estimator.model_store import ModelStore
 from estimator.settings import Settings
-from estimator.store import open_store
+from estimator.storage.model_store import ModelStore
+from estimator.storage.store import open_store
 from server.commands.estimate import lone_estimator
 from server.training.metrics import FAMILIES
 from server.training.process import ProcessRunner

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from estimator.errors import LogUnavailableError
-from stream.dead_letter_box import GROUP as REDRIVE_GROUP
+from stream.letters.dead_letter_box import GROUP as REDRIVE_GROUP
 from stream.log.kafka import KafkaLog
 from stream.log.kafka_security import KafkaSecurity
 from stream.log.protocol import Outgoing, TopicPartition, TopicSpec

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.learner import Learner
-from stream.pools import pool
+from stream.learning.learner import Learner
+from stream.learning.pools import pool
 from stream.sample import Sample
 from stream.sources.kepler_exposition import read_exposition
 from stream.sources.kepler_mapping import SERIES, KeplerMapper

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from estimator.errors import MisuseError
-from stream.join import Join
+from stream.joining.join import Join
 from stream.records import PowerRecord, UsageRecord, decode_power, decode_usage, encode
 from stream.sample import Sample
 from stream.sources.protocol import Record

@@ -1,0 +1,1 @@
+"""Kepler's socket: from the bytes of a request to the bytes of its answer."""

@@ -1,0 +1,1 @@
+"""Models that learn: experts weighed by their errors, guards, drift, what was said in time."""

@@ -1,0 +1,1 @@
+"""Where artifacts and versions are: a store or a model server."""

@@ -1,0 +1,1 @@
+"""Our own routes of models, artifacts and versions."""

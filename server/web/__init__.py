@@ -1,0 +1,1 @@
+"""What any application of ours stands on: errors, limits, tokens, TLS, how it is run."""

@@ -1,0 +1,1 @@
+"""What was recorded, for who wants to know: samples, errors, tables, pictures."""

@@ -1,0 +1,1 @@
+"""From sources to the log: asked on time, buffered, sent."""

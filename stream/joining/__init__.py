@@ -1,0 +1,1 @@
+"""From usage and power records to samples."""

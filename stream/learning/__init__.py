@@ -1,0 +1,1 @@
+"""From samples to models: shards, checkpoints, publishing, the worker that does it all."""

@@ -1,0 +1,1 @@
+"""A stretch of the log, learned anew."""
