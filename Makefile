@@ -53,7 +53,7 @@ bench: $(DEVELOPER) ## Measure this machine: ratios against a peer or a limit in
 	$(BIN)/python -m tests.bench
 
 fuzz: $(DEVELOPER) ## Send estimator, server and trainer ten thousand requests made up to break them
-	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/estimator/test_fuzz.py tests/server/test_fuzz.py tests/server/training/test_fuzz.py -q
+	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/estimator/kepler_socket/test_fuzz.py tests/server/test_fuzz.py tests/server/training/test_fuzz.py -q
 
 soak: $(DEVELOPER) ## Run the tests that take minutes: outages of a minute, and the like
 	$(BIN)/python -m pytest -m soak

@@ -23,7 +23,7 @@ from estimator.storage.store import open_store
 from server.assembly import joined, log_of, make_worker, store_of
 from server.monitoring.live import Live
 from stream.records import DEAD_TOPIC, USAGE_TOPIC
-from tests.estimator.artifacts import made_artifact
+from tests.estimator.artifacts.made import made_artifact
 from tests.kafka.broker import free_ports
 from tests.server.commands.inside import Run, runner
 from tests.server.commands.processes import (

@@ -16,7 +16,7 @@ from estimator.storage.model_store import ModelStore
 from estimator.storage.retention import last
 from estimator.storage.store import InMemoryStore
 from server.app import make_app
-from tests.estimator.artifacts import made_artifact
+from tests.estimator.artifacts.made import made_artifact
 from tests.made_up import anything, encoded
 from tests.server.conftest import AsgiTransport, Served
 

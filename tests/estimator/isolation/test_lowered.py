@@ -14,7 +14,7 @@ from estimator.regressors.batch import Batch, Round
 from estimator.regressors.neighbours import NeighbourBank
 from estimator.regressors.ridge import RidgeBank
 from estimator.vocabulary import HORIZONS
-from tests.estimator.artifacts import made_model
+from tests.estimator.artifacts.made import made_model
 
 
 def test_every_kind_of_experts_can_say_less() -> None:

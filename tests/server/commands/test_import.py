@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from estimator.settings import load
-from tests.estimator.published import LINEAR, pipeline
-from tests.estimator.test_importing import write
-from tests.estimator.test_pipeline_files import zipped
+from tests.estimator.published.made import LINEAR, pipeline
+from tests.estimator.published.test_importing import write
+from tests.estimator.published.test_pipeline_files import zipped
 from tests.server.commands.inside import Run
 
 

@@ -12,7 +12,7 @@ from estimator.artifacts.artifact import Artifact
 from estimator.storage.model_index import Decision
 from estimator.storage.model_store import ModelStore
 from estimator.storage.store import open_store
-from tests.estimator.artifacts import made_artifact
+from tests.estimator.artifacts.made import made_artifact
 from tests.server.commands.inside import Run
 
 SLUG = "xeon_gold_6130-64c-2s-188g-2100m.rapl-sysfs.AbsPower.BPFOnly"
