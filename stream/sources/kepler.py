@@ -55,6 +55,7 @@ class KeplerSource:
         # Exporters are scraped directly, as Prometheus does, whatever proxy the shell has.
         self._client = client if client is not None else httpx.Client(trust_env=False)
         self._mapper: KeplerMapper | None = None
+        self._is_named = False
         self._renewed_at = 0
         self._has_usage = True
         self.skipped = 0
@@ -124,14 +125,14 @@ class KeplerSource:
 
     def _mapper_for(self, families: Families) -> KeplerMapper:
         """The mapper, once the node is known; the first name stays, a host's name never does."""
-        if self._mapper is not None:
+        if self._mapper is not None and self._is_named:
             return self._mapper
         labels = (sample.labels for samples in families.values() for sample in samples)
         named = self._node or node_named_in(labels)
-        mapper = KeplerMapper(named or httpx.URL(self._url).host, self._machine)
-        if named:
-            self._mapper = mapper
-        return mapper
+        if self._mapper is None or named:
+            self._mapper = KeplerMapper(named or httpx.URL(self._url).host, self._machine)
+            self._is_named = bool(named)
+        return self._mapper
 
 
 def _without_series(page: Page) -> str:

@@ -243,6 +243,20 @@ def test_a_page_that_was_not_renewed_is_nothing_new_and_after_a_minute_out_of_or
     source.close()
 
 
+def test_nor_is_one_that_names_no_node(exporter: Exporter, source: KeplerSource) -> None:
+    exporter.body = (
+        b'kepler_node_cpu_active_joules_total{path="p",zone="package"} 1\n'
+        b'kepler_node_cpu_idle_joules_total{path="p",zone="package"} 2\n'
+        b'kepler_process_cpu_seconds_total{pid="7"} 3\n'
+    )
+    usage, _ = scraped(source)
+    assert usage.node == "127.0.0.1"
+    assert source.poll() == []
+    exporter.body = exporter.body.replace(b'pid="7"', b'node_name="n7",pid="7"')
+    usage, _ = scraped(source)  # now that it says its name
+    assert usage.node == "n7"
+
+
 def test_a_kepler_without_processes_and_containers_is_said_once(
     exporter: Exporter, source: KeplerSource, caplog: pytest.LogCaptureFixture
 ) -> None:
