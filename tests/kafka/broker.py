@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -53,13 +54,23 @@ _PROPERTIES: Final = {
 }
 
 
+_PORTS: Final = range(12_000, 27_000)
+"""Linux gives clients ports above these: none takes one between its choice and its use."""
+_chosen = itertools.count(os.getpid() * 977)
+"""Processes that run tests beside one another begin at places of their own."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports of the loopback interface that nobody uses, others at each call."""
+    found: list[int] = []
+    for number in itertools.islice(_chosen, len(_PORTS)):
+        port = _PORTS[number % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"no {count} of the ports from {_PORTS[0]} on are free")
 
 
 class Broker:
