@@ -8,6 +8,7 @@ from typing import Final
 from estimator.system.fake_meter import is_fake
 from estimator.vocabulary import HYPERVISOR, SOURCE_COMPONENTS
 from stream.records import VERSION, PowerRecord, Zone
+from stream.sources.kepler_current import MODEL
 from stream.sources.kepler_exposition import Families, Sample
 
 _NODE: Final = "kepler_node_cpu_active_joules"
@@ -29,7 +30,7 @@ def guest_power(families: Families, at: int, host: str) -> list[PowerRecord]:
     joules: dict[str, dict[str, float]] = {}
     for _, labels, value in samples:
         vm, zone = labels.get("vm_id", ""), labels.get("zone", "").lower()
-        if not vm or labels.get("state") == "terminated" or labels.get("vm_model"):
+        if not vm or labels.get("state") == "terminated" or labels.get(MODEL):
             continue
         if zone in SOURCE_COMPONENTS[HYPERVISOR]:
             of_vm = joules.setdefault(vm, {})

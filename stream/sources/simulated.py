@@ -17,12 +17,10 @@ from stream.sources.simulation.events import DEMONSTRATION, Event, amount_of, fr
 from stream.sources.simulation.meters import EnergyCounters, PlatformGauge
 from stream.sources.simulation.server import Floats, ServerModel, Servers, Watts, Work
 from stream.sources.simulation.steps import Steps
-from stream.sources.simulation.workloads import FEATURES, MIXES, WorkloadTable
+from stream.sources.simulation.workloads import FEATURES, MIXES, WorkloadTable, irqs
 
 Bools = NDArray[np.bool_]
 
-_LINE_BYTES = 64
-_IRQS = [i for i, feature in enumerate(FEATURES) if feature.endswith("_irq")]
 _METER_PHASE = 0.4
 """Meters are read that part of their period after the usage."""
 
@@ -123,8 +121,7 @@ class SimulatedSource:
         exercised = load.exercised(threads, slowed)
         ghz = self._servers.clock(busy, exercised)
         rates = load.rates(threads, slowed, ghz, model.ghz_base)
-        missed = (rates[:, FEATURES.index("cache_miss"), None, :] @ load.share)[:, 0, :]
-        work = Work(exercised, busy, missed * _LINE_BYTES, rates[:, _IRQS].sum(axis=(1, 2)))
+        work = Work(exercised, busy, load.missed_bytes(rates), irqs(rates))
         firmware, fan = (amount_of(self._events, what, before) for what in ("firmware", "fan"))
         watts = self._servers.step(work, ghz, self._interval, firmware, fan)
         self._draw(watts, before)

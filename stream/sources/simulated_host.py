@@ -16,13 +16,10 @@ from stream.sources.protocol import Record
 from stream.sources.simulation.guest_stat import FEATURES, guest_rates
 from stream.sources.simulation.server import Floats, ServerModel, Servers, Work
 from stream.sources.simulation.steps import Steps
-from stream.sources.simulation.workloads import FEATURES as OF_WORKLOADS
-from stream.sources.simulation.workloads import WorkloadTable
+from stream.sources.simulation.workloads import WorkloadTable, irqs
 
 GUESTS: Final = 3
 _ZONES: Final = ("package", "core", "uncore", "dram")
-_LINE_BYTES: Final = 64
-_IRQS: Final = [i for i, feature in enumerate(OF_WORKLOADS) if feature.endswith("_irq")]
 _GUEST_PHASES: Final = (0.85, 0.98)
 """Guests are read that part of the interval after their host. Not much before what is told with
 it: else their clocks would seem to differ."""
@@ -137,9 +134,8 @@ class SimulatedHosts:
 
     def _watts(self, exercised: Floats, busy: Floats, ghz: Floats, rates: Floats) -> Floats:
         """The power of each host by zone, [hosts, zones]."""
-        missed = (rates[:, OF_WORKLOADS.index("cache_miss"), None, :] @ self._load.share)[:, 0, :]
-        irqs = self._by_host(rates[:, _IRQS].sum(axis=(1, 2)))
-        work = Work(exercised, busy, self._by_host(missed) * _LINE_BYTES, irqs)
+        missed = self._by_host(self._load.missed_bytes(rates))
+        work = Work(exercised, busy, missed, self._by_host(irqs(rates)))
         drawn = self._servers.step(work, ghz, self._steps.interval, 0.0, 0.0)
         return np.stack([getattr(drawn, zone).sum(axis=1) for zone in _ZONES], axis=1)
 

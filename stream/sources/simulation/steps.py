@@ -36,7 +36,7 @@ class Steps:
             raise MisuseError(f"speed is {speed}: it must be 0 (fastest) or above")
         self.interval = interval_seconds
         self.done = 0
-        self._begun = False
+        self._is_under_way = False
         self._speed, self._clock = speed, clock
         self._began = clock()
         default = self._began if speed == 1 else self._began - _HISTORY_SECONDS
@@ -74,8 +74,8 @@ class Steps:
         if self.ended:
             return None
         records: list[Record] = []
-        if not self._begun:
-            self._begun = True
+        if not self._is_under_way:
+            self._is_under_way = True
             records += begin()
         for _ in range(min(self.due(), max(1, _RECORDS_PER_POLL // records_each))):
             records += advance()

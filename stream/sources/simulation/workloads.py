@@ -22,6 +22,7 @@ FEATURES: Final = (
     "bpf_page_cache_hit",
 )
 """Kepler 0.9's features, in the order of the counters."""
+_IRQS: Final = [i for i, feature in enumerate(FEATURES) if feature.endswith("_irq")]
 
 SYSTEM: Final = "system_processes"
 """The workload that every node has: the kernel and the system's own services."""
@@ -30,6 +31,7 @@ _TRAFFIC_LEVELS: Final = (0.0, 0.12, 0.3, 0.55, 0.8, 1.0)
 _TRAFFIC_SECONDS: Final = (20.0, 90.0)
 _STAY_SECONDS: Final = (60.0, 900.0)
 _AWAY_SECONDS: Final = (10.0, 60.0)
+_LINE_BYTES: Final = 64
 _CROWDING: Final = 1.2
 """How much two threads on one core slow each other down."""
 
@@ -67,6 +69,12 @@ _ALL: Final = (*MIXES, _SYSTEM_MIX)
 
 def _column(field: str) -> Floats:
     return np.array([getattr(mix, field) for mix in _ALL], dtype=np.float64)
+
+
+def irqs(rates: Floats) -> Floats:
+    """Interrupts per second of each node at the rates of `WorkloadTable.rates`."""
+    sums: Floats = rates[:, _IRQS].sum(axis=(1, 2))
+    return sums
 
 
 class WorkloadTable:
@@ -155,6 +163,12 @@ class WorkloadTable:
         noisy *= self._rng.normal(1.0, 0.1, mix.shape).clip(0.5)
         wide = np.stack([cycles, instructions, misses, threads * ghz_base * 1e9, threads * 1e3])
         return np.concatenate([wide, noisy]).transpose(1, 0, 2)
+
+    def missed_bytes(self, rates: Floats) -> Floats:
+        """Bytes per second of cache misses at these `rates`, by socket."""
+        by_slot = rates[:, FEATURES.index("cache_miss"), None, :]
+        by_socket: Floats = (by_slot @ self.share)[:, 0, :] * _LINE_BYTES
+        return by_socket
 
     def slowed(self, busy: Floats) -> Floats:
         """How fast a thread is beside its neighbour on the core, (nodes, 1)."""
